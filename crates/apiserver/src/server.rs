@@ -136,6 +136,11 @@ impl ApiServer {
         self.state.authenticator.caller(headers, None)
     }
 
+    /// The version of the last write to a resource (`plural.group`) since the start; 0 if there was none.
+    pub fn last_change(&self, resource: &str) -> u64 {
+        self.state.store.hub.last_change(resource)
+    }
+
     /// Whether a caller may do something, without asking over HTTP: (verb, group, resource, namespace, name).
     pub fn allowed(&self, user: &User, verb: &str, group: &str, resource: &str, namespace: &str, name: &str) -> bool {
         self.state.rbac.allowed(user, &Attributes { verb, group, resource, namespace, name, ..Attributes::default() })

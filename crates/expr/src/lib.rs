@@ -1,1 +1,94 @@
-//! placeholder
+//! The Expr language over JSON: parse once, check against what is known of the variables, evaluate by reference.
+//!
+//! Evaluation borrows from the variables: nothing is copied to be compared, and the usual selector allocates nothing.
+//! Every input has a bound (see [`Limits`]); reaching one is an ordinary error, never a panic.
+//!
+//! ```
+//! use expr::{Program, Variables, Value};
+//! let payload = serde_json::json!({"message": "hello"});
+//! let program = Program::parse("payload.message != '' && len(payload.message) < 10").unwrap();
+//! let variables = Variables::new().with("payload", &payload);
+//! assert_eq!(program.run(&variables).unwrap(), Value::Bool(true));
+//! ```
+
+mod ast;
+mod builtins;
+mod check;
+mod error;
+mod eval;
+mod lexer;
+mod parser;
+mod time;
+mod trace;
+mod value;
+
+pub use error::{Error, Kind as ErrorKind};
+pub use eval::Limits;
+pub use trace::falsified;
+pub use value::{Value, Variables};
+
+use ast::Node;
+
+/// Functions beyond the builtins that an expression may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Functions {
+    /// The builtins of the language.
+    #[default]
+    Builtins,
+    /// Also `asInt`, `asFloat`, `jsonpath`, `toJson` and the `sprig` map.
+    Metadata,
+}
+
+/// A parsed expression.
+#[derive(Debug)]
+pub struct Program {
+    source: String,
+    root: Node,
+    functions: Functions,
+}
+
+impl Program {
+    pub fn parse(source: &str) -> Result<Self, Error> {
+        Self::parse_with(source, Functions::Builtins)
+    }
+
+    pub fn parse_with(source: &str, functions: Functions) -> Result<Self, Error> {
+        let root = parser::parse(source, functions).map_err(|e| e.within(source))?;
+        Ok(Self { source: source.to_owned(), root, functions })
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Refuses what can be seen to fail without running: unknown names, and operations on variables of the wrong kind.
+    pub fn check(&self, variables: &Variables) -> Result<(), Error> {
+        check::check(&self.root, variables, self.functions).map_err(|e| e.within(&self.source))
+    }
+
+    /// Checks, then evaluates.
+    pub fn run<'a>(&'a self, variables: &Variables<'a>) -> Result<Value<'a>, Error> {
+        self.run_within(variables, Limits::default())
+    }
+
+    pub fn run_within<'a>(&'a self, variables: &Variables<'a>, limits: Limits) -> Result<Value<'a>, Error> {
+        self.check(variables)?;
+        eval::run(&self.root, variables, self.functions, limits).map_err(|e| e.within(&self.source))
+    }
+
+    /// Names of variables that the expression reads.
+    pub fn names(&self) -> Vec<&str> {
+        let mut out = Vec::new();
+        self.root.names(&mut out);
+        out
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+}
+
+/// Whether a name is one of the functions of the language.
+pub fn is_function(name: &str) -> bool {
+    builtins::is_builtin(name) || builtins::is_metadata_function(name)
+}

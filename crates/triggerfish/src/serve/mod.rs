@@ -1,19 +1,44 @@
 //! The only room with loops and spawns: opens everything, wires it in river order, stops it cleanly.
 
+pub mod bindings;
 pub mod directory;
+pub mod dispatch;
+mod follow;
 pub mod listen;
+mod manifests;
+pub mod pods;
+pub mod recorder;
+pub mod workflows;
 
+use crate::api;
+use crate::bus::{self, Bus};
+use crate::kube_api::Clients;
+use crate::runtime::Engine;
+use crate::runtime::logs::Logs;
 use apiserver::{ApiServer, Config};
 use directory::Directory;
+use dispatch::Dispatcher;
 use listen::Speaks;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
 #[derive(Debug, Clone)]
 pub struct Options {
     pub data_dir: PathBuf,
+    /// Kubernetes API, TLS only.
     pub kube_address: String,
+    /// REST, pages and metrics; plain HTTP and TLS.
+    pub http_address: String,
+    pub engine: Engine,
+    pub manifests: Option<PathBuf>,
+    /// Events that may wait for dispatch; none is as many as the disk holds.
+    pub queue: Option<u64>,
+    pub workers: usize,
+    pub instance_id: String,
+    /// How long a stop may take.
     pub grace: Duration,
 }
 
@@ -21,22 +46,99 @@ pub struct Options {
 const NAMESPACES: [&str; 6] = ["default", "kube-system", "kube-public", "argo", "argo-events", "flux-system"];
 
 pub async fn run(options: Options) -> Result<(), String> {
+    // Another part of the program may have chosen it already: there is only one choice.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let directory = Directory::open(&options.data_dir)?;
+    let fresh = !directory.path.join("kubeconfig").exists();
+    let (stop, stopped) = watch::channel(false);
+
     let mut config = Config::new(&directory.path);
     config.product_group = Some(crate::kind::GROUP.into());
-    let api = ApiServer::open(config, crate::kind::all())?;
-    api.run_controllers(&NAMESPACES).await?;
-    let (stop, stopped) = watch::channel(false);
+    let server = ApiServer::open(config, crate::kind::all())?;
+    let bus = Arc::new(Bus::open(&directory.path.join("bus.db"), bus::Options { queue: options.queue, ..bus::Options::default() })?);
+    let logs = Logs::open(directory.path.join("logs")).map_err(|e| format!("cannot use {}: {e}", directory.path.join("logs").display()))?;
+    server.set_logs(pods::log_source(logs.clone()));
+    server.run_controllers(&NAMESPACES).await?;
+    let clients = Arc::new(Clients::new(server.clone()));
+
     let kube = listen::bind(&options.kube_address).await?;
-    let address = kube.local_addr().map_err(|e| e.to_string())?;
+    let http = listen::bind(&options.http_address).await?;
+    let tls = listen::tls(server.pki())?;
+    let kube_address = kube.local_addr().map_err(|e| e.to_string())?;
+    let http_address = http.local_addr().map_err(|e| e.to_string())?;
     let kubeconfig = directory.path.join("kubeconfig");
-    apiserver::write_private(&kubeconfig, directory::kubeconfig(api.pki(), &format!("https://{address}")).as_bytes())?;
-    let tls = listen::tls(api.pki())?;
-    let serving = tokio::spawn(listen::serve(kube, Speaks::TlsOnly, tls, api.service(), stopped, options.grace));
-    eprintln!("ready: export KUBECONFIG={}", kubeconfig.display());
-    tokio::signal::ctrl_c().await.map_err(|e| e.to_string())?;
+    let reachable = kube_address.to_string().replace("0.0.0.0", "127.0.0.1");
+    apiserver::write_private(&kubeconfig, directory::kubeconfig(server.pki(), &format!("https://{reachable}")).as_bytes())?;
+    apiserver::write_private(&directory.path.join("http-address"), http_address.to_string().as_bytes())?;
+
+    let live = Arc::new(bindings::Live::default());
+    let dispatcher = Arc::new(Dispatcher {
+        bus: bus.clone(),
+        clients: clients.clone(),
+        live: live.clone(),
+        recorder: Arc::new(recorder::Recorder::start(clients.component("recorder"))),
+        workers: options.workers.max(1),
+        instance_id: options.instance_id.clone(),
+        waiting: Default::default(),
+    });
+    let pods = pods::Pods::new(&clients, options.engine, directory.path.clone(), logs)?;
+    let state = Arc::new(api::State { clients: clients.clone(), bus: bus.clone(), dispatcher: dispatcher.clone(), counters: Default::default(), ready: AtomicBool::new(false) });
+
+    tokio::spawn(bindings::run(clients.clone(), live));
+    let dispatching = tokio::spawn(dispatcher.run(stopped.clone()));
+    tokio::spawn(workflows::Controller::new(&clients).run());
+    tokio::spawn(pods.clone().run());
+    if let Some(folder) = &options.manifests {
+        tokio::spawn(manifests::run(clients.component("manifests"), folder.clone()));
+    }
+    let router = axum::Router::new().fallback({
+        let state = state.clone();
+        move |request: axum::extract::Request| api::handle(state.clone(), request)
+    });
+    let doors = [
+        tokio::spawn(listen::serve(kube, Speaks::TlsOnly, tls.clone(), server.service(), stopped.clone(), options.grace)),
+        tokio::spawn(listen::serve(http, Speaks::PlainAndTls, tls, router, stopped, options.grace)),
+    ];
+    state.ready.store(true, Ordering::Relaxed);
+    greet(&directory.path, &kubeconfig, &kube_address.to_string(), &http_address.to_string(), fresh);
+
+    signalled().await;
+    tracing::info!("stopping: no new requests are taken, what is in hand is finished");
+    state.ready.store(false, Ordering::Relaxed);
     let _ = stop.send(true);
-    let _ = serving.await;
+    for door in doors {
+        // A door that failed has said so.
+        let _ = door.await;
+    }
+    let _ = tokio::time::timeout(options.grace, dispatching).await;
+    if !pods.stop(options.grace).await {
+        tracing::warn!("some Pods did not end in time and were killed");
+    }
+    tracing::info!("stopped");
     Ok(())
+}
+
+async fn signalled() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(s) => s,
+        Err(e) => {
+            tracing::error!(error = %e, "cannot wait for signals");
+            return;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Where things are, and one line that makes a workflow run.
+fn greet(data: &std::path::Path, kubeconfig: &std::path::Path, kube: &str, http: &str, fresh: bool) {
+    eprintln!("triggerfish {} is ready", env!("CARGO_PKG_VERSION"));
+    eprintln!("  REST, pages    http://{http} (and https)");
+    eprintln!("  Kubernetes     https://{kube}   export KUBECONFIG={}", kubeconfig.display());
+    eprintln!("  data           {}", data.display());
+    if fresh {
+        eprintln!("\nTry it: triggerfish hello --data-dir {}", data.display());
+    }
 }

@@ -1,0 +1,123 @@
+//! The tree of an expression.
+
+use regex::Regex;
+
+#[derive(Debug)]
+pub struct Node {
+    /// Byte offset in the source.
+    pub at: usize,
+    pub kind: Kind,
+}
+
+#[derive(Debug)]
+pub enum Kind {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+    Name(String),
+    /// `#`, or `#acc` and the like.
+    Pointer(String),
+    Not(Box<Node>),
+    Negate(Box<Node>),
+    Plus(Box<Node>),
+    Binary(Op, Box<Node>, Box<Node>),
+    /// `matches` with a constant pattern, compiled once.
+    Matches(Box<Node>, Box<Regex>),
+    Member { of: Box<Node>, property: Box<Node>, optional: bool },
+    Slice { of: Box<Node>, from: Option<Box<Node>>, to: Option<Box<Node>> },
+    /// Where `?.` stops: nil inside makes the whole chain nil.
+    Chain(Box<Node>),
+    Method { of: Box<Node>, name: String, optional: bool, arguments: Vec<Node> },
+    Call { callee: Box<Node>, arguments: Vec<Node> },
+    Builtin { name: String, arguments: Vec<Node> },
+    Predicate(Box<Node>),
+    Conditional(Box<Node>, Box<Node>, Box<Node>),
+    List(Vec<Node>),
+    Map(Vec<(Node, Node)>),
+    Let { name: String, value: Box<Node>, body: Box<Node> },
+    Sequence(Vec<Node>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    Or,
+    And,
+    Equal,
+    Differ,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    In,
+    Contains,
+    StartsWith,
+    EndsWith,
+    Matches,
+    Range,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Power,
+    Coalesce,
+}
+
+impl Op {
+    pub fn shown(self) -> &'static str {
+        match self {
+            Op::Or => "||",
+            Op::And => "&&",
+            Op::Equal => "==",
+            Op::Differ => "!=",
+            Op::Less => "<",
+            Op::LessEqual => "<=",
+            Op::Greater => ">",
+            Op::GreaterEqual => ">=",
+            Op::In => "in",
+            Op::Contains => "contains",
+            Op::StartsWith => "startsWith",
+            Op::EndsWith => "endsWith",
+            Op::Matches => "matches",
+            Op::Range => "..",
+            Op::Add => "+",
+            Op::Subtract => "-",
+            Op::Multiply => "*",
+            Op::Divide => "/",
+            Op::Modulo => "%",
+            Op::Power => "**",
+            Op::Coalesce => "??",
+        }
+    }
+}
+
+impl Node {
+    pub fn children(&self) -> Vec<&Node> {
+        match &self.kind {
+            Kind::Not(a) | Kind::Negate(a) | Kind::Plus(a) | Kind::Chain(a) | Kind::Predicate(a) | Kind::Matches(a, _) => vec![a],
+            Kind::Binary(_, a, b) => vec![a, b],
+            Kind::Member { of, property, .. } => vec![of, property],
+            Kind::Slice { of, from, to } => std::iter::once(&**of).chain(from.as_deref()).chain(to.as_deref()).collect(),
+            Kind::Method { of, arguments, .. } => std::iter::once(&**of).chain(arguments).collect(),
+            Kind::Call { callee, arguments } => std::iter::once(&**callee).chain(arguments).collect(),
+            Kind::Builtin { arguments, .. } => arguments.iter().collect(),
+            Kind::Conditional(a, b, c) => vec![a, b, c],
+            Kind::List(l) | Kind::Sequence(l) => l.iter().collect(),
+            Kind::Map(l) => l.iter().flat_map(|(k, v)| [k, v]).collect(),
+            Kind::Let { value, body, .. } => vec![value, body],
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn names<'a>(&'a self, out: &mut Vec<&'a str>) {
+        if let Kind::Name(n) = &self.kind
+            && !out.contains(&n.as_str())
+        {
+            out.push(n);
+        }
+        self.children().into_iter().for_each(|c| c.names(out));
+    }
+}

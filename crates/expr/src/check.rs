@@ -1,0 +1,425 @@
+//! What can be seen to fail without running, given the kinds of the variables.
+//!
+//! A variable's kind is known; what is inside maps and lists is not. So `payload.x` is fine when `payload` is a map, and
+//! refused when it is a string.
+
+use crate::Functions;
+use crate::ast::{Kind, Node, Op};
+use crate::builtins;
+use crate::error::Error;
+use crate::value::{Value, Variables};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Unknown,
+    Nil,
+    Bool,
+    Int,
+    Float,
+    Text,
+    List,
+    Map,
+    Time,
+    Duration,
+    Other,
+}
+
+impl Type {
+    fn of(v: &Value) -> Self {
+        match v {
+            Value::Nil => Type::Nil,
+            Value::Bool(_) => Type::Bool,
+            Value::Int(_) => Type::Int,
+            Value::Float(_) => Type::Float,
+            Value::Text(_) => Type::Text,
+            Value::List(_) => Type::List,
+            Value::Map(_) => Type::Map,
+            Value::Time(_) => Type::Time,
+            Value::Duration(_) => Type::Duration,
+            _ => Type::Other,
+        }
+    }
+    fn shown(self) -> &'static str {
+        match self {
+            Type::Unknown => "unknown",
+            Type::Nil => "nil",
+            Type::Bool => "bool",
+            Type::Int => "int",
+            Type::Float => "float64",
+            Type::Text => "string",
+            Type::List => "[]interface {}",
+            Type::Map => "map[string]interface {}",
+            Type::Time => "time.Time",
+            Type::Duration => "time.Duration",
+            Type::Other => "func",
+        }
+    }
+    fn is_number(self) -> bool {
+        matches!(self, Type::Int | Type::Float | Type::Unknown)
+    }
+    fn is(self, want: Type) -> bool {
+        self == want || self == Type::Unknown
+    }
+}
+
+pub fn check(root: &Node, variables: &Variables, functions: Functions) -> Result<(), Error> {
+    Checker { variables, functions, names: Vec::new() }.visit(root).map(|_| ())
+}
+
+struct Checker<'a, 'v> {
+    variables: &'a Variables<'v>,
+    functions: Functions,
+    names: Vec<(&'a str, Type)>,
+}
+
+fn mismatch(n: &Node, op: Op, a: Type, b: Type) -> Error {
+    Error::compile(n.at, format!("invalid operation: {} (mismatched types {} and {})", op.shown(), a.shown(), b.shown()))
+}
+
+impl<'a> Checker<'a, '_> {
+    fn visit(&mut self, n: &'a Node) -> Result<Type, Error> {
+        Ok(match &n.kind {
+            Kind::Nil => Type::Nil,
+            Kind::Bool(_) => Type::Bool,
+            Kind::Int(_) => Type::Int,
+            Kind::Float(_) => Type::Float,
+            Kind::Text(_) => Type::Text,
+            Kind::Bytes(_) => Type::Other,
+            Kind::Pointer(name) => match name.as_str() {
+                "" | "acc" => Type::Unknown,
+                "index" => Type::Int,
+                other => return Err(Error::compile(n.at, format!("unknown pointer {other}"))),
+            },
+            Kind::Name(name) => self.name(name, n)?,
+            Kind::Not(a) => {
+                let t = self.visit(a)?;
+                if !t.is(Type::Bool) {
+                    return Err(Error::compile(n.at, format!("invalid operation: ! (mismatched type {})", t.shown())));
+                }
+                Type::Bool
+            }
+            Kind::Negate(a) | Kind::Plus(a) => {
+                let t = self.visit(a)?;
+                let sign = if matches!(n.kind, Kind::Negate(_)) { "-" } else { "+" };
+                if !t.is_number() && !(t == Type::Duration && sign == "-") {
+                    return Err(Error::compile(n.at, format!("invalid operation: {sign} (mismatched type {})", t.shown())));
+                }
+                t
+            }
+            Kind::Matches(a, _) => {
+                let t = self.visit(a)?;
+                if !t.is(Type::Text) && t != Type::Nil {
+                    return Err(mismatch(n, Op::Matches, t, Type::Text));
+                }
+                Type::Bool
+            }
+            Kind::Binary(op, a, b) => {
+                let (x, y) = (self.visit(a)?, self.visit(b)?);
+                self.operator(n, *op, x, y)?
+            }
+            Kind::Member { of, property, .. } => self.member(of, property)?,
+            Kind::Slice { of, from, to } => {
+                let t = self.visit(of)?;
+                for part in [from, to].into_iter().flatten() {
+                    self.visit(part)?;
+                }
+                match t {
+                    Type::List | Type::Text | Type::Unknown => t,
+                    other => return Err(Error::compile(n.at, format!("cannot slice {}", other.shown()))),
+                }
+            }
+            Kind::Chain(inner) => {
+                self.visit(inner)?;
+                Type::Unknown
+            }
+            Kind::Method { of, name, arguments, .. } => {
+                let t = self.visit(of)?;
+                for a in arguments {
+                    self.visit(a)?;
+                }
+                match t {
+                    Type::Unknown | Type::Time | Type::Duration => Type::Unknown,
+                    Type::Map => return Err(Error::compile(n.at, format!("{name} is not callable"))),
+                    other => return Err(Error::compile(n.at, format!("type {} has no method {name}", other.shown()))),
+                }
+            }
+            Kind::Call { callee, arguments } => {
+                let t = self.visit(callee)?;
+                for a in arguments {
+                    self.visit(a)?;
+                }
+                if t != Type::Unknown {
+                    return Err(Error::compile(n.at, format!("{} is not callable", t.shown())));
+                }
+                Type::Unknown
+            }
+            Kind::Builtin { name, arguments } => self.builtin(n, name, arguments)?,
+            Kind::Predicate(body) => self.visit(body)?,
+            Kind::Conditional(c, yes, no) => {
+                let t = self.visit(c)?;
+                if !t.is(Type::Bool) {
+                    return Err(Error::compile(c.at, format!("non-bool expression (type {}) used as condition", t.shown())));
+                }
+                let (x, y) = (self.visit(yes)?, self.visit(no)?);
+                if x == y { x } else { Type::Unknown }
+            }
+            Kind::List(items) => {
+                for i in items {
+                    self.visit(i)?;
+                }
+                Type::List
+            }
+            Kind::Map(pairs) => {
+                for (k, v) in pairs {
+                    self.visit(k)?;
+                    self.visit(v)?;
+                }
+                Type::Map
+            }
+            Kind::Let { name, value, body } => {
+                if self.variables.get(name).is_some() {
+                    return Err(Error::compile(n.at, format!("cannot redeclare {name}")));
+                }
+                if self.names.iter().any(|(x, _)| x == name) {
+                    return Err(Error::compile(n.at, format!("cannot redeclare variable {name}")));
+                }
+                let t = self.visit(value)?;
+                self.names.push((name, t));
+                let out = self.visit(body);
+                self.names.pop();
+                out?
+            }
+            Kind::Sequence(list) => {
+                let mut last = Type::Nil;
+                for i in list {
+                    last = self.visit(i)?;
+                }
+                last
+            }
+        })
+    }
+
+    fn name(&self, name: &str, n: &Node) -> Result<Type, Error> {
+        if let Some((_, t)) = self.names.iter().rev().find(|(x, _)| *x == name) {
+            return Ok(*t);
+        }
+        if let Some(v) = self.variables.get(name) {
+            return Ok(Type::of(v));
+        }
+        if name == "$env" {
+            return Ok(Type::Unknown);
+        }
+        if builtins::function_value(name, self.functions).is_some() {
+            return Ok(Type::Other);
+        }
+        let close = self.variables.names().find(|v| distance(v, name) <= 2 && name.len() > 3);
+        let hint = close.map(|c| format!(": did you mean {c}?")).unwrap_or_default();
+        Err(Error::compile(n.at, format!("unknown name {name}{hint}")))
+    }
+
+    fn member(&mut self, of: &'a Node, property: &'a Node) -> Result<Type, Error> {
+        let (t, key) = (self.visit(of)?, self.visit(property)?);
+        let at = property.at;
+        if let Kind::Name(name) = &of.kind
+            && name == "$env"
+            && let Kind::Text(k) = &property.kind
+        {
+            return self.variables.get(k).map(Type::of).ok_or_else(|| Error::compile(at, format!("unknown name {k}")));
+        }
+        match (t, key) {
+            (Type::Unknown, _) | (Type::Map, Type::Text | Type::Unknown) | (Type::List, Type::Int | Type::Float | Type::Unknown) => Ok(Type::Unknown),
+            (Type::Text, Type::Int | Type::Float | Type::Unknown) => Ok(Type::Unknown),
+            (Type::Map, other) => Err(Error::compile(at, format!("cannot use {} to get an element from {}", other.shown(), t.shown()))),
+            (Type::List, other) => Err(Error::compile(at, format!("array elements can only be selected using an integer (got {})", other.shown()))),
+            (other, _) => {
+                let name = match &property.kind {
+                    Kind::Text(s) => s.clone(),
+                    _ => String::new(),
+                };
+                Err(Error::compile(at, format!("type {} has no field {name}", other.shown())))
+            }
+        }
+    }
+
+    fn operator(&self, n: &Node, op: Op, a: Type, b: Type) -> Result<Type, Error> {
+        let fine = match op {
+            Op::And | Op::Or => {
+                return if a.is(Type::Bool) && b.is(Type::Bool) {
+                    Ok(if a == Type::Unknown || b == Type::Unknown { Type::Unknown } else { Type::Bool })
+                } else {
+                    Err(mismatch(n, op, a, b))
+                };
+            }
+            Op::Equal | Op::Differ => comparable(a, b),
+            Op::Less | Op::LessEqual | Op::Greater | Op::GreaterEqual => {
+                (a.is_number() && b.is_number()) || (a.is(Type::Text) && b.is(Type::Text)) || (a.is(Type::Time) && b.is(Type::Time)) || (a.is(Type::Duration) && b.is(Type::Duration))
+            }
+            Op::In => match b {
+                Type::Map => a.is(Type::Text),
+                Type::List | Type::Unknown | Type::Nil => true,
+                _ => false,
+            },
+            Op::Contains | Op::StartsWith | Op::EndsWith | Op::Matches => (a.is(Type::Text) || a == Type::Nil) && (b.is(Type::Text) || b == Type::Nil),
+            Op::Range => {
+                if a.is_number() && b.is_number() {
+                    return Ok(Type::List);
+                }
+                false
+            }
+            Op::Add => {
+                if a == Type::Text && b == Type::Text {
+                    return Ok(Type::Text);
+                }
+                let out = arithmetic(a, b);
+                if out != Type::Other {
+                    return Ok(out);
+                }
+                return match (a, b) {
+                    (Type::Unknown, _) | (_, Type::Unknown) if a != Type::Map && b != Type::Map && a != Type::List && b != Type::List && a != Type::Nil && b != Type::Nil && a != Type::Bool && b != Type::Bool => Ok(Type::Unknown),
+                    (Type::Time, Type::Duration) | (Type::Duration, Type::Time) => Ok(Type::Time),
+                    (Type::Duration, Type::Duration) => Ok(Type::Duration),
+                    _ => Err(mismatch(n, op, a, b)),
+                };
+            }
+            Op::Subtract => {
+                let out = arithmetic(a, b);
+                if out != Type::Other {
+                    return Ok(out);
+                }
+                return match (a, b) {
+                    (Type::Time, Type::Time) | (Type::Duration, Type::Duration) => Ok(Type::Duration),
+                    (Type::Time, Type::Duration) => Ok(Type::Time),
+                    (Type::Time | Type::Duration, Type::Unknown) | (Type::Unknown, Type::Time | Type::Duration) => Ok(Type::Unknown),
+                    _ => Err(mismatch(n, op, a, b)),
+                };
+            }
+            Op::Multiply => {
+                let out = arithmetic(a, b);
+                if out != Type::Other {
+                    return Ok(out);
+                }
+                return if matches!((a, b), (Type::Duration, Type::Int | Type::Float | Type::Unknown) | (Type::Int | Type::Float | Type::Unknown, Type::Duration)) { Ok(Type::Duration) } else { Err(mismatch(n, op, a, b)) };
+            }
+            Op::Divide | Op::Power => {
+                if a.is_number() && b.is_number() {
+                    return Ok(Type::Float);
+                }
+                false
+            }
+            Op::Modulo => {
+                if a.is(Type::Int) && b.is(Type::Int) {
+                    return Ok(Type::Int);
+                }
+                false
+            }
+            Op::Coalesce => return Ok(if a == b { a } else { Type::Unknown }),
+        };
+        if fine { Ok(Type::Bool) } else { Err(mismatch(n, op, a, b)) }
+    }
+
+    fn builtin(&mut self, n: &Node, name: &str, arguments: &'a [Node]) -> Result<Type, Error> {
+        if let Some((min, max)) = builtins::arity(name) {
+            if arguments.len() < min {
+                return Err(Error::compile(n.at, format!("not enough arguments to call {name} (expected {min}, got {})", arguments.len())));
+            }
+            if arguments.len() > max {
+                return Err(Error::compile(n.at, format!("too many arguments to call {name} (expected {max}, got {})", arguments.len())));
+            }
+        }
+        let mut types = Vec::with_capacity(arguments.len());
+        for a in arguments {
+            types.push(self.visit(a)?);
+        }
+        let first = types.first().copied().unwrap_or(Type::Unknown);
+        let refuse = |t: Type| Err(Error::compile(n.at, format!("invalid argument for {name} (type {})", t.shown())));
+        if builtins::predicate(name).is_some() && !matches!(first, Type::List | Type::Map | Type::Unknown) {
+            return Err(Error::compile(n.at, format!("builtin {name} takes only array (got {})", first.shown())));
+        }
+        if matches!(name, "all" | "none" | "any" | "one" | "filter" | "find" | "findIndex" | "findLast" | "findLastIndex" | "count")
+            && let Some(t) = types.get(1).filter(|t| !t.is(Type::Bool))
+        {
+            return Err(Error::compile(arguments[1].at, format!("predicate should return boolean (got {})", t.shown())));
+        }
+        Ok(match name {
+            "len" => match first {
+                Type::Text | Type::List | Type::Map | Type::Unknown | Type::Other => Type::Int,
+                Type::Nil => return Err(Error::compile(n.at, "invalid argument for len (type %!s(<nil>))")),
+                other => return refuse(other),
+            },
+            "upper" | "lower" | "trim" | "trimPrefix" | "trimSuffix" | "replace" | "repeat" | "split" | "splitAfter" | "hasPrefix" | "hasSuffix" | "indexOf" | "lastIndexOf" => {
+                if !first.is(Type::Text) {
+                    return Err(Error::compile(arguments[0].at, format!("cannot use {} as argument (type string) to call {name} ", first.shown()).trim_end().to_owned()));
+                }
+                match name {
+                    "split" | "splitAfter" => Type::List,
+                    "hasPrefix" | "hasSuffix" => Type::Bool,
+                    "indexOf" | "lastIndexOf" => Type::Int,
+                    _ => Type::Text,
+                }
+            }
+            "abs" => {
+                if !first.is_number() {
+                    return refuse(first);
+                }
+                first
+            }
+            "ceil" | "floor" | "round" => {
+                if !first.is_number() {
+                    return refuse(first);
+                }
+                Type::Float
+            }
+            "int" | "asInt" | "float" | "asFloat" => {
+                if !first.is_number() && !matches!(first, Type::Text | Type::Duration) && !name.starts_with("as") {
+                    return refuse(first);
+                }
+                if name.ends_with("nt") { Type::Int } else { Type::Float }
+            }
+            "string" | "type" | "toJSON" | "toJson" | "join" | "toBase64" | "fromBase64" => Type::Text,
+            "now" | "date" => Type::Time,
+            "duration" => Type::Duration,
+            "keys" | "values" | "toPairs" => {
+                if !first.is(Type::Map) {
+                    return Err(Error::compile(n.at, format!("cannot get {name} from {}", first.shown())));
+                }
+                Type::List
+            }
+            "filter" | "map" | "sortBy" | "sort" | "uniq" | "concat" | "flatten" | "reverse" | "take" => Type::List,
+            "all" | "none" | "any" | "one" => Type::Bool,
+            "count" | "findIndex" | "findLastIndex" => Type::Unknown,
+            "groupBy" | "fromPairs" => Type::Map,
+            _ if name.starts_with("bit") => Type::Int,
+            _ => Type::Unknown,
+        })
+    }
+}
+
+/// The type of `a + b` for numbers; `Other` if they are none.
+fn arithmetic(a: Type, b: Type) -> Type {
+    match (a, b) {
+        (Type::Int, Type::Int) => Type::Int,
+        (Type::Int | Type::Float, Type::Int | Type::Float) => Type::Float,
+        (Type::Unknown, Type::Int | Type::Float | Type::Unknown) | (Type::Int | Type::Float, Type::Unknown) => Type::Unknown,
+        _ => Type::Other,
+    }
+}
+
+fn comparable(a: Type, b: Type) -> bool {
+    a == b || a == Type::Unknown || b == Type::Unknown || a == Type::Nil || b == Type::Nil || (matches!(a, Type::Int | Type::Float) && matches!(b, Type::Int | Type::Float))
+}
+
+/// How many letters have to change to make one word the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut previous = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let cost = previous + usize::from(x != *y);
+            previous = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}

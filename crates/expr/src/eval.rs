@@ -1,0 +1,426 @@
+//! Evaluation: walks the tree over borrowed values, counting steps.
+
+use crate::Functions;
+use crate::ast::{Kind, Node, Op};
+use crate::builtins;
+use crate::error::Error;
+use crate::value::{Dict, List, Value, Variables};
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// What one evaluation may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Nodes evaluated, each time they are.
+    pub steps: u64,
+    /// Elements and bytes produced by lists, strings and maps.
+    pub produced: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { steps: 1_000_000, produced: 16 * 1024 * 1024 }
+    }
+}
+
+pub struct Eval<'v, 'a> {
+    pub variables: &'v Variables<'a>,
+    pub functions: Functions,
+    steps: u64,
+    produced: u64,
+    limits: Limits,
+    /// Values of `let`, innermost last.
+    names: Vec<(&'a str, Value<'a>)>,
+    scopes: Vec<Scope<'a>>,
+}
+
+/// What `#` means inside a predicate.
+#[derive(Debug, Clone)]
+pub struct Scope<'a> {
+    pub item: Value<'a>,
+    pub index: usize,
+    pub accumulated: Option<Value<'a>>,
+}
+
+pub type Outcome<'a> = Result<Value<'a>, Error>;
+
+pub fn run<'a>(root: &'a Node, variables: &Variables<'a>, functions: Functions, limits: Limits) -> Outcome<'a> {
+    let mut e = Eval { variables, functions, steps: 0, produced: 0, limits, names: Vec::new(), scopes: Vec::new() };
+    match e.node(root) {
+        // A chain that was cut short by nil is nil.
+        Err(e) if e.message == CUT => Ok(Value::Nil),
+        other => other,
+    }
+}
+
+/// The message of the pseudo-error that `?.` leaves a chain with.
+const CUT: &str = "\0cut";
+
+impl<'a> Eval<'_, 'a> {
+    /// Counts what a computation produces.
+    pub fn produce(&mut self, amount: usize, at: usize) -> Result<(), Error> {
+        self.produced += amount as u64;
+        if self.produced > self.limits.produced {
+            return Err(Error::run(at, format!("memory budget exceeded: the expression produced more than {} bytes or elements", self.limits.produced)));
+        }
+        Ok(())
+    }
+
+    pub fn node(&mut self, n: &'a Node) -> Outcome<'a> {
+        self.steps += 1;
+        if self.steps > self.limits.steps {
+            return Err(Error::run(n.at, format!("step budget exceeded: the expression took more than {} steps", self.limits.steps)));
+        }
+        Ok(match &n.kind {
+            Kind::Nil => Value::Nil,
+            Kind::Bool(b) => Value::Bool(*b),
+            Kind::Int(i) => Value::Int(*i),
+            Kind::Float(f) => Value::Float(*f),
+            Kind::Text(s) => Value::Text(Cow::Borrowed(s)),
+            Kind::Bytes(b) => Value::Bytes(Rc::new(b.clone())),
+            Kind::Name(name) => return self.name(name, n.at),
+            Kind::Pointer(name) => return self.pointer(name, n.at),
+            Kind::Not(a) => match self.node(a)? {
+                Value::Bool(b) => Value::Bool(!b),
+                other => return Err(Error::run(n.at, format!("invalid operation: ! {}", other.type_name()))),
+            },
+            Kind::Negate(a) => match self.node(a)? {
+                Value::Int(i) => Value::Int(i.wrapping_neg()),
+                Value::Float(f) => Value::Float(-f),
+                Value::Duration(d) => Value::Duration(d.wrapping_neg()),
+                other => return Err(Error::run(n.at, format!("invalid operation: - {}", other.type_name()))),
+            },
+            Kind::Plus(a) => match self.node(a)? {
+                v @ (Value::Int(_) | Value::Float(_)) => v,
+                other => return Err(Error::run(n.at, format!("invalid operation: + {}", other.type_name()))),
+            },
+            Kind::Binary(op, a, b) => return self.binary(*op, a, b, n.at),
+            Kind::Matches(a, regex) => match self.node(a)? {
+                Value::Nil => Value::Bool(false),
+                Value::Text(s) => Value::Bool(regex.is_match(&s)),
+                other => return Err(interface(n.at, &other, "string")),
+            },
+            Kind::Member { of, property, optional } => return self.member(of, property, *optional, n.at),
+            Kind::Slice { of, from, to } => return self.slice(of, from.as_deref(), to.as_deref(), n.at),
+            Kind::Chain(inner) => match self.node(inner) {
+                Err(e) if e.message == CUT => Value::Nil,
+                other => return other,
+            },
+            Kind::Method { of, name, optional, arguments } => {
+                let target = self.node(of)?;
+                if *optional && target.is_nil() {
+                    return Err(Error::run(n.at, CUT));
+                }
+                let arguments = arguments.iter().map(|a| self.node(a)).collect::<Result<Vec<_>, _>>()?;
+                return builtins::method(self, target, name, arguments, n.at);
+            }
+            Kind::Call { callee, arguments } => return self.call(callee, arguments, n.at),
+            Kind::Builtin { name, arguments } => return builtins::call(self, name, arguments, n.at),
+            Kind::Predicate(body) => return self.node(body),
+            Kind::Conditional(c, yes, no) => match self.node(c)? {
+                Value::Bool(true) => return self.node(yes),
+                Value::Bool(false) => return self.node(no),
+                other => return Err(interface(n.at, &other, "bool")),
+            },
+            Kind::List(items) => {
+                self.produce(items.len(), n.at)?;
+                Value::list(items.iter().map(|i| self.node(i)).collect::<Result<_, _>>()?)
+            }
+            Kind::Map(pairs) => {
+                self.produce(pairs.len(), n.at)?;
+                let mut out = std::collections::BTreeMap::new();
+                for (k, v) in pairs {
+                    let key = match self.node(k)? {
+                        Value::Text(s) => s.into_owned(),
+                        other => return Err(interface(n.at, &other, "string")),
+                    };
+                    let value = self.node(v)?;
+                    out.insert(key, value);
+                }
+                Value::map(out)
+            }
+            Kind::Let { name, value, body } => {
+                let v = self.node(value)?;
+                self.names.push((name, v));
+                let out = self.node(body);
+                self.names.pop();
+                return out;
+            }
+            Kind::Sequence(list) => {
+                let mut last = Value::Nil;
+                for item in list {
+                    last = self.node(item)?;
+                }
+                last
+            }
+        })
+    }
+
+    fn name(&mut self, name: &str, at: usize) -> Outcome<'a> {
+        if let Some((_, v)) = self.names.iter().rev().find(|(n, _)| *n == name) {
+            return Ok(v.clone());
+        }
+        if let Some(v) = self.variables.get(name) {
+            return Ok(v.clone());
+        }
+        if name == "$env" {
+            return Ok(self.variables.as_map());
+        }
+        if let Some(f) = builtins::function_value(name, self.functions) {
+            return Ok(Value::Function(f));
+        }
+        Err(Error::compile(at, format!("unknown name {name}")))
+    }
+
+    fn pointer(&self, name: &str, at: usize) -> Outcome<'a> {
+        let Some(scope) = self.scopes.last() else { return Err(Error::run(at, "cannot use pointer accessor outside predicate")) };
+        match name {
+            "" => Ok(scope.item.clone()),
+            "acc" => Ok(scope.accumulated.clone().unwrap_or(Value::Nil)),
+            "index" => Ok(Value::Int(scope.index as i64)),
+            other => Err(Error::compile(at, format!("unknown pointer {other}"))),
+        }
+    }
+
+    /// Evaluates a predicate for one element.
+    pub fn with_item(&mut self, body: &'a Node, item: Value<'a>, index: usize, accumulated: Option<Value<'a>>) -> Outcome<'a> {
+        self.scopes.push(Scope { item, index, accumulated });
+        let out = self.node(body);
+        self.scopes.pop();
+        out
+    }
+
+    fn call(&mut self, callee: &'a Node, arguments: &'a [Node], at: usize) -> Outcome<'a> {
+        let target = self.node(callee)?;
+        let _ = arguments;
+        match target {
+            Value::Nil => Err(Error::run(at, "cannot call nil")),
+            other => Err(Error::run(at, format!("{} is not callable", other.type_name()))),
+        }
+    }
+
+    fn binary(&mut self, op: Op, a: &'a Node, b: &'a Node, at: usize) -> Outcome<'a> {
+        match op {
+            Op::And | Op::Or => {
+                let left = self.node(a)?;
+                let Value::Bool(x) = left else { return Err(interface(at, &left, "bool")) };
+                if x == (op == Op::Or) {
+                    return Ok(left);
+                }
+                return self.node(b);
+            }
+            Op::Coalesce => {
+                let left = match self.node(a) {
+                    Err(e) if e.message == CUT => Value::Nil,
+                    other => other?,
+                };
+                return if left.is_nil() { self.node(b) } else { Ok(left) };
+            }
+            _ => {}
+        }
+        let left = self.node(a)?;
+        let right = self.node(b)?;
+        self.operate(op, left, right, at)
+    }
+
+    pub fn operate(&mut self, op: Op, a: Value<'a>, b: Value<'a>, at: usize) -> Outcome<'a> {
+        let wrong = |a: &Value, b: &Value| Err(Error::run(at, format!("invalid operation: {} {} {}", a.type_name(), op.shown(), b.type_name())));
+        Ok(match op {
+            Op::Equal => Value::Bool(a == b),
+            Op::Differ => Value::Bool(a != b),
+            Op::Less | Op::LessEqual | Op::Greater | Op::GreaterEqual => {
+                let order = match (&a, &b) {
+                    (Value::Text(x), Value::Text(y)) => Some(x.cmp(y)),
+                    (Value::Int(x), Value::Int(y)) | (Value::Duration(x), Value::Duration(y)) => Some(x.cmp(y)),
+                    (Value::Time(x), Value::Time(y)) => Some(x.timestamp().cmp(&y.timestamp())),
+                    _ => match (a.as_number(), b.as_number()) {
+                        (Some(x), Some(y)) => x.partial_cmp(&y),
+                        _ => return wrong(&a, &b),
+                    },
+                };
+                Value::Bool(order.is_some_and(|o| match op {
+                    Op::Less => o.is_lt(),
+                    Op::LessEqual => o.is_le(),
+                    Op::Greater => o.is_gt(),
+                    _ => o.is_ge(),
+                }))
+            }
+            Op::In => return contains(&a, &b, at).map(Value::Bool),
+            Op::Contains | Op::StartsWith | Op::EndsWith => {
+                if a.is_nil() || b.is_nil() {
+                    return Ok(Value::Bool(false));
+                }
+                let (Value::Text(x), Value::Text(y)) = (&a, &b) else { return Err(interface(at, if matches!(a, Value::Text(_)) { &b } else { &a }, "string")) };
+                Value::Bool(match op {
+                    Op::Contains => x.contains(&**y),
+                    Op::StartsWith => x.starts_with(&**y),
+                    _ => x.ends_with(&**y),
+                })
+            }
+            Op::Matches => {
+                if a.is_nil() || b.is_nil() {
+                    return Ok(Value::Bool(false));
+                }
+                let (Value::Text(x), Value::Text(y)) = (&a, &b) else { return Err(interface(at, if matches!(a, Value::Text(_)) { &b } else { &a }, "string")) };
+                let regex = regex::RegexBuilder::new(y).size_limit(crate::parser::MAX_PATTERN).build().map_err(|e| Error::run(at, crate::parser::pattern_error(y, &e)))?;
+                Value::Bool(regex.is_match(x))
+            }
+            Op::Range => {
+                let (Some(from), Some(to)) = (integer(&a), integer(&b)) else { return wrong(&a, &b) };
+                let size = to.saturating_sub(from).saturating_add(1).max(0);
+                self.produce(usize::try_from(size).unwrap_or(usize::MAX), at)?;
+                Value::list((from..=to).map(Value::Int).collect())
+            }
+            Op::Add => match (&a, &b) {
+                (Value::Int(x), Value::Int(y)) => Value::Int(x.wrapping_add(*y)),
+                (Value::Text(x), Value::Text(y)) => {
+                    self.produce(x.len() + y.len(), at)?;
+                    Value::text(format!("{x}{y}"))
+                }
+                (Value::Duration(x), Value::Duration(y)) => Value::Duration(x.wrapping_add(*y)),
+                (Value::Time(t), Value::Duration(d)) | (Value::Duration(d), Value::Time(t)) => Value::Time(crate::time::shift(t, *d, at)?),
+                _ => match (a.as_number(), b.as_number()) {
+                    (Some(x), Some(y)) => Value::Float(x + y),
+                    _ => return wrong(&a, &b),
+                },
+            },
+            Op::Subtract => match (&a, &b) {
+                (Value::Int(x), Value::Int(y)) => Value::Int(x.wrapping_sub(*y)),
+                (Value::Duration(x), Value::Duration(y)) => Value::Duration(x.wrapping_sub(*y)),
+                (Value::Time(t), Value::Duration(d)) => Value::Time(crate::time::shift(t, d.wrapping_neg(), at)?),
+                (Value::Time(x), Value::Time(y)) => Value::Duration(crate::time::between(y, x)),
+                _ => match (a.as_number(), b.as_number()) {
+                    (Some(x), Some(y)) => Value::Float(x - y),
+                    _ => return wrong(&a, &b),
+                },
+            },
+            Op::Multiply => match (&a, &b) {
+                (Value::Int(x), Value::Int(y)) => Value::Int(x.wrapping_mul(*y)),
+                (Value::Duration(x), Value::Int(y)) | (Value::Int(y), Value::Duration(x)) => Value::Duration(x.wrapping_mul(*y)),
+                _ => match (a.as_number(), b.as_number()) {
+                    (Some(x), Some(y)) => Value::Float(x * y),
+                    _ => return wrong(&a, &b),
+                },
+            },
+            Op::Divide => match (a.as_number(), b.as_number()) {
+                (Some(x), Some(y)) => Value::Float(x / y),
+                _ => return wrong(&a, &b),
+            },
+            Op::Modulo => match (&a, &b) {
+                (Value::Int(_), Value::Int(0)) => return Err(Error::run(at, "integer divide by zero")),
+                (Value::Int(x), Value::Int(y)) => Value::Int(x.wrapping_rem(*y)),
+                _ => return wrong(&a, &b),
+            },
+            Op::Power => match (a.as_number(), b.as_number()) {
+                (Some(x), Some(y)) => Value::Float(x.powf(y)),
+                _ => return wrong(&a, &b),
+            },
+            Op::And | Op::Or | Op::Coalesce => return wrong(&a, &b),
+        })
+    }
+
+    fn member(&mut self, of: &'a Node, property: &'a Node, optional: bool, at: usize) -> Outcome<'a> {
+        // `sprig.upper` and the like are functions by name.
+        let target = self.node(of)?;
+        if optional && target.is_nil() {
+            return Err(Error::run(at, CUT));
+        }
+        let key = self.node(property)?;
+        fetch(&target, &key, at)
+    }
+
+    fn slice(&mut self, of: &'a Node, from: Option<&'a Node>, to: Option<&'a Node>, at: usize) -> Outcome<'a> {
+        let target = self.node(of)?;
+        let length = match &target {
+            Value::List(l) => l.len(),
+            Value::Text(s) => s.len(),
+            Value::Bytes(b) => b.len(),
+            other => return Err(Error::run(at, format!("cannot slice {}", other.type_name()))),
+        } as i64;
+        let mut bound = |n: Option<&'a Node>, default: i64| -> Result<i64, Error> {
+            let Some(n) = n else { return Ok(default) };
+            let v = self.node(n)?;
+            integer(&v).ok_or_else(|| Error::run(at, format!("invalid operation: int({})", v.type_name())))
+        };
+        let (mut start, mut end) = (bound(from, 0)?, bound(to, length)?);
+        if start < 0 {
+            start = (length + start).max(0);
+        }
+        if end < 0 {
+            end = (length + end).max(0);
+        }
+        end = end.min(length);
+        start = start.min(end);
+        let (start, end) = (start as usize, end as usize);
+        self.produce(end - start, at)?;
+        Ok(match target {
+            Value::List(l) => Value::list((start..end).filter_map(|i| l.get(i)).collect()),
+            Value::Text(s) => Value::text(String::from_utf8_lossy(&s.as_bytes()[start..end])),
+            Value::Bytes(b) => Value::Bytes(Rc::new(b[start..end].to_vec())),
+            _ => Value::Nil,
+        })
+    }
+}
+
+/// A whole number, as an index needs it; floats lose their fraction.
+pub fn integer(v: &Value) -> Option<i64> {
+    match v {
+        Value::Int(n) => Some(*n),
+        Value::Float(f) => Some(*f as i64),
+        _ => None,
+    }
+}
+
+pub fn interface(at: usize, v: &Value, want: &str) -> Error {
+    let have = if v.is_nil() { "nil" } else { v.type_name() };
+    Error::run(at, format!("interface conversion: interface {{}} is {have}, not {want}"))
+}
+
+fn shown(v: &Value) -> String {
+    match v {
+        Value::Text(s) => s.clone().into_owned(),
+        other => builtins::format(other),
+    }
+}
+
+pub fn fetch<'a>(target: &Value<'a>, key: &Value<'a>, at: usize) -> Outcome<'a> {
+    match (target, key) {
+        (Value::Map(m), Value::Text(k)) => Ok(m.get(k).unwrap_or(Value::Nil)),
+        (Value::List(l), _) if integer(key).is_some() => {
+            let i = integer(key).unwrap_or(0);
+            let index = if i < 0 { l.len() as i64 + i } else { i };
+            usize::try_from(index).ok().and_then(|i| l.get(i)).ok_or_else(|| Error::run(at, format!("index out of range: {index} (array length is {})", l.len())))
+        }
+        (Value::Text(s), _) if integer(key).is_some() => {
+            let i = integer(key).unwrap_or(0);
+            let index = if i < 0 { s.len() as i64 + i } else { i };
+            let byte = usize::try_from(index).ok().and_then(|i| s.as_bytes().get(i));
+            byte.map(|b| Value::Int(i64::from(*b))).ok_or_else(|| Error::run(at, format!("index out of range: {index} (array length is {})", s.len())))
+        }
+        (Value::List(_), other) => Err(Error::run(at, format!("invalid operation: int({})", if other.is_nil() { "<nil>" } else { other.type_name() }))),
+        (target, key) => {
+            let what = if target.is_nil() { "<nil>".to_owned() } else { target.type_name().to_owned() };
+            Err(Error::run(at, format!("cannot fetch {} from {what}", shown(key))))
+        }
+    }
+}
+
+/// The `in` operator.
+pub fn contains(needle: &Value, haystack: &Value, at: usize) -> Result<bool, Error> {
+    match haystack {
+        Value::Nil => Ok(false),
+        Value::List(List::Own(l)) => Ok(l.iter().any(|v| v == needle)),
+        Value::List(l) => Ok(l.iter().any(|v| v == *needle)),
+        Value::Map(m) => match needle {
+            Value::Text(k) => Ok(m.get(k).is_some()),
+            Value::Nil => Err(Error::run(at, "cannot use <nil> as index to map[string]interface {}")),
+            other => Err(Error::run(at, format!("cannot use {} as index to map[string]interface {{}}", other.type_name()))),
+        },
+        other => Err(Error::run(at, format!("operator \"in\" not defined on {}", other.type_name()))),
+    }
+}
+
+/// Members of a map, for builtins.
+pub fn entries<'a>(m: &Dict<'a>) -> Vec<(String, Value<'a>)> {
+    m.iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}

@@ -1,0 +1,123 @@
+//! The REST façade: answers as the Argo Server does, over the Kubernetes API as the caller.
+
+mod answer;
+mod bindings;
+mod events;
+mod fields;
+mod info;
+mod metrics;
+mod records;
+mod routes;
+mod templates;
+mod webhook;
+mod workflows;
+
+pub use answer::{Answer, Fault};
+pub use metrics::Counters;
+
+use crate::bus::Bus;
+use crate::event::Caller;
+use crate::kube_api::{Api, Clients};
+use crate::serve::dispatch::Dispatcher;
+use apiserver::Query;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, Uri};
+use http_body_util::{BodyExt, Limited};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What every handler needs.
+pub struct State {
+    pub clients: Arc<Clients>,
+    pub bus: Arc<Bus>,
+    pub dispatcher: Arc<Dispatcher>,
+    pub counters: Counters,
+    pub ready: std::sync::atomic::AtomicBool,
+}
+
+/// Largest bodies, in bytes: with credentials, and without (webhooks).
+const MAX_BODY: usize = 100 * 1024 * 1024;
+const MAX_WEBHOOK: usize = 2 * 1024 * 1024;
+
+/// One request, read.
+pub struct Call {
+    pub method: Method,
+    pub uri: Uri,
+    pub query: Query,
+    pub headers: HeaderMap,
+    pub body: bytes::Bytes,
+    pub peer: Option<SocketAddr>,
+}
+
+impl Call {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+
+    /// The body as JSON; an empty one is an empty object.
+    pub fn json(&self) -> Result<serde_json::Value, Fault> {
+        if self.body.is_empty() {
+            return Ok(serde_json::json!({}));
+        }
+        serde_json::from_slice(&self.body).map_err(|_| Fault::invalid(apiserver::gojson::error(&self.body)))
+    }
+}
+
+impl State {
+    /// Who calls, by the rules of the Argo Server: a `Bearer` token of the Kubernetes API.
+    pub fn caller(&self, call: &Call) -> Result<Caller, Fault> {
+        let given = call.header("authorization").map(str::to_owned).or_else(|| cookie(&call.headers));
+        let Some(given) = given else { return Err(Fault::no_token()) };
+        if given.starts_with("Basic ") {
+            use base64::Engine;
+            let decoded = base64::engine::general_purpose::STANDARD.decode(given[6..].trim()).ok().and_then(|b| String::from_utf8(b).ok());
+            if decoded.is_none_or(|d| !d.contains(':')) {
+                return Err(Fault::new(401, 16, "failed to create REST config: error parsing basic authentication"));
+            }
+            return Ok(Caller { name: "system:anonymous".into(), groups: vec!["system:unauthenticated".into()], ..Caller::default() });
+        }
+        let Some(token) = given.strip_prefix("Bearer ") else { return Err(Fault::no_token()) };
+        let mut headers = HeaderMap::new();
+        let value = format!("Bearer {}", token.trim()).parse().map_err(|_| Fault::no_token())?;
+        headers.insert(http::header::AUTHORIZATION, value);
+        let user = self.clients.server().authenticate(&headers).map_err(|_| Fault::new(401, 16, "Unauthorized"))?;
+        Ok(Caller::of(&user))
+    }
+
+    pub fn as_caller(&self, call: &Call) -> Result<Api, Fault> {
+        Ok(self.clients.as_caller(&self.caller(call)?))
+    }
+}
+
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    let all = headers.get_all(http::header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    all.flat_map(|c| c.split(';')).filter_map(|c| c.trim().strip_prefix("authorization=").map(|v| v.trim_matches('"').to_owned())).find(|v| v.starts_with("Bearer "))
+}
+
+/// Answers one request.
+pub async fn handle<B>(state: Arc<State>, request: Request<B>) -> Answer
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (parts, body) = request.into_parts();
+    let limit = if parts.headers.contains_key(http::header::AUTHORIZATION) { MAX_BODY } else { MAX_WEBHOOK };
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(b) => b.to_bytes(),
+        Err(e) => return Fault::new(400, 3, format!("the body could not be read: {e} (at most {limit} bytes are taken)")).answer(),
+    };
+    let call = Call {
+        method: parts.method,
+        query: Query::parse(parts.uri.query()),
+        uri: parts.uri,
+        headers: parts.headers,
+        body,
+        peer: parts.extensions.get::<crate::serve::listen::Peer>().map(|p| p.0),
+    };
+    let head = call.method == Method::HEAD;
+    let mut answer = routes::route(state, call).await.unwrap_or_else(|f| f.answer());
+    if head {
+        *answer.body_mut() = Body::empty();
+    }
+    answer
+}

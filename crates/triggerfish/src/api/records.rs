@@ -1,0 +1,57 @@
+//! What became of events: lists and single records.
+
+use super::answer::{Answer, Fault, ok};
+use super::{Call, State};
+use crate::bus::Record;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Records in one answer, at most.
+const PAGE: usize = 500;
+
+pub fn record(r: &Record) -> Value {
+    let e = &r.event;
+    let mut out = json!({
+        "id": e.id, "received": e.time, "namespace": e.namespace, "discriminator": e.discriminator, "from": e.caller.name, "source": e.source,
+        "metadata": e.metadata, "payload": e.data, "phase": if r.outcome.is_some() { "Dispatched" } else { "Waiting" },
+    });
+    if let Some(o) = &r.outcome {
+        out["dispatched"] = json!(o.dispatched);
+        out["bindings"] = json!(o.bindings);
+        if o.more_not_matched > 0 {
+            out["moreNotMatched"] = json!(o.more_not_matched);
+        }
+        if !o.error.is_empty() {
+            out["error"] = json!(o.error);
+        }
+    }
+    out
+}
+
+fn may_see(state: &State, call: &Call, namespace: &str) -> Result<(), Fault> {
+    let c = state.caller(call)?;
+    let user = apiserver::User { name: c.name.clone(), uid: c.uid, groups: c.groups, ..Default::default() };
+    if state.clients.server().allowed(&user, "list", crate::kind::GROUP, "workfloweventbindings", namespace, "") {
+        return Ok(());
+    }
+    Err(Fault::new(403, 7, format!("event records are forbidden: User {:?} cannot list workfloweventbindings.argoproj.io in the namespace {namespace:?}", c.name)))
+}
+
+/// `?limit=N&before=SEQ`: newest first; `continue` is the next `before`.
+pub fn list(state: &Arc<State>, call: &Call, namespace: &str) -> Result<Answer, Fault> {
+    may_see(state, call, namespace)?;
+    let number = |k: &str| call.query.number(k).map_err(|e| Fault::invalid(e.message));
+    let limit = number("limit")?.map_or(50, |n| n as usize).clamp(1, PAGE);
+    let wanted = (!namespace.is_empty()).then_some(namespace);
+    let found = state.bus.list(wanted, number("before")?, limit).map_err(Fault::internal)?;
+    let next = if found.len() == limit { found.last().map(|r| r.seq.to_string()).unwrap_or_default() } else { String::new() };
+    let items: Vec<Value> = found.iter().map(record).collect();
+    Ok(ok(&json!({"metadata": {"continue": next}, "items": items})))
+}
+
+pub fn show(state: &Arc<State>, call: &Call, namespace: &str, id: &str) -> Result<Answer, Fault> {
+    may_see(state, call, namespace)?;
+    let found = state.bus.get(id).map_err(Fault::internal)?.filter(|r| namespace.is_empty() || r.event.namespace == namespace);
+    let found = found.ok_or_else(|| Fault::not_found(format!("no event {id:?} is recorded in the namespace {namespace:?}")))?;
+    Ok(ok(&record(&found)))
+}

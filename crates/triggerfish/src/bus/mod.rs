@@ -1,0 +1,161 @@
+//! The event log: durable before yes, read by cursor, trimmed by age and size.
+//!
+//! One SQLite file with one writer that commits what is waiting together. A repeated event (same identity within the
+//! window) is recognised by the log itself.
+
+mod writer;
+
+use crate::event::{Event, Outcome};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Repeats of an event within this time are recognised.
+    pub window: Duration,
+    /// Dispatched events older than this are dropped.
+    pub keep: Duration,
+    /// Dispatched events beyond this many are dropped, oldest first.
+    pub keep_count: u64,
+    /// Events that may wait for dispatch; more are refused. None: as many as the disk holds.
+    pub queue: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { window: Duration::from_secs(24 * 3600), keep: Duration::from_secs(7 * 24 * 3600), keep_count: 1_000_000, queue: None }
+    }
+}
+
+/// An accepted event: where it is in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub seq: u64,
+    pub id: String,
+    /// The same event had been accepted before; nothing new was stored.
+    pub repeated: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// As many events wait as may.
+    Full,
+    /// The disk refused.
+    Storage(String),
+}
+
+/// An event with its place in the log and what became of it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub seq: u64,
+    pub event: Event,
+    pub outcome: Option<Outcome>,
+}
+
+pub struct Bus {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    writer: writer::Handle,
+    appended: Arc<AtomicU64>,
+    finished: Arc<AtomicU64>,
+    queue: Option<u64>,
+    /// Tells the dispatcher that something was appended.
+    pub arrived: Arc<Notify>,
+}
+
+impl Bus {
+    pub fn open(path: &Path, options: Options) -> Result<Self, String> {
+        let fail = |e: rusqlite::Error| format!("cannot open {}: {e}", path.display());
+        let connection = writer::open(path).map_err(fail)?;
+        let appended: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |r| r.get(0)).map_err(fail)?;
+        let waiting: i64 = connection.query_row("SELECT count(*) FROM events WHERE outcome IS NULL AND seq > (SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch')", [], |r| r.get(0)).map_err(fail)?;
+        let appended = Arc::new(AtomicU64::new(appended as u64));
+        // Counted from the start, so that appended − finished is what waits.
+        let finished = Arc::new(AtomicU64::new(appended.load(Ordering::Relaxed) - waiting as u64));
+        let arrived = Arc::new(Notify::new());
+        let writer = writer::start(connection, options.clone(), appended.clone(), finished.clone(), arrived.clone())?;
+        Ok(Self { path: path.into(), readers: Mutex::default(), writer, appended, finished, queue: options.queue, arrived })
+    }
+
+    /// Events accepted and not yet dispatched.
+    pub fn waiting(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed).saturating_sub(self.finished.load(Ordering::Relaxed))
+    }
+
+    pub fn accepted(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed)
+    }
+
+    /// Stores an event; it is on disk when this returns. `identity` is the sender's own, if it gave one.
+    pub async fn append(&self, event: Event, identity: Option<String>) -> Result<Accepted, Refused> {
+        if self.queue.is_some_and(|q| self.waiting() >= q) {
+            return Err(Refused::Full);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.writer.send(writer::Job::Append { event: Box::new(event), identity, reply }).await?;
+        answer.await.unwrap_or_else(|_| Err(Refused::Storage("the event log is closed".into())))
+    }
+
+    /// Records what became of events and moves the dispatch cursor to `cursor`.
+    pub async fn finish(&self, outcomes: Vec<(u64, Outcome)>, cursor: u64) -> Result<(), Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.send(writer::Job::Finish { outcomes, cursor, reply }).await?;
+        answer.await.unwrap_or_else(|_| Err(Refused::Storage("the event log is closed".into())))
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, String> {
+        let pooled = self.readers.lock().unwrap_or_else(|e| e.into_inner()).pop();
+        let connection = match pooled {
+            Some(c) => c,
+            None => Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| e.to_string())?,
+        };
+        let out = f(&connection).map_err(|e| e.to_string());
+        let mut pool = self.readers.lock().unwrap_or_else(|e| e.into_inner());
+        if pool.len() < 4 {
+            pool.push(connection);
+        }
+        out
+    }
+
+    /// Where dispatching goes on.
+    pub fn cursor(&self) -> Result<u64, String> {
+        self.read(|c| c.query_row("SELECT seq FROM cursors WHERE name='dispatch'", [], |r| r.get::<_, i64>(0)).optional()).map(|v| v.unwrap_or(0) as u64)
+    }
+
+    /// Events after a place that have not been dispatched, oldest first.
+    pub fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>, String> {
+        self.read(|c| {
+            let mut s = c.prepare_cached("SELECT seq, event, NULL FROM events WHERE seq > ?1 AND outcome IS NULL ORDER BY seq LIMIT ?2")?;
+            s.query_map([after as i64, limit as i64], record)?.collect()
+        })
+    }
+
+    /// The newest events, newest first; those before `before` if it is given.
+    pub fn list(&self, namespace: Option<&str>, before: Option<u64>, limit: usize) -> Result<Vec<Record>, String> {
+        let before = before.map_or(i64::MAX, |b| b as i64);
+        self.read(|c| {
+            let mut s = c.prepare_cached("SELECT seq, event, outcome FROM events WHERE seq < ?1 AND (?2 IS NULL OR namespace = ?2) ORDER BY seq DESC LIMIT ?3")?;
+            s.query_map(params![before, namespace, limit as i64], record)?.collect()
+        })
+    }
+
+    pub fn get(&self, id: &str) -> Result<Option<Record>, String> {
+        self.read(|c| c.prepare_cached("SELECT seq, event, outcome FROM events WHERE id = ?1 ORDER BY seq DESC LIMIT 1")?.query_row([id], record).optional())
+    }
+}
+
+fn record(r: &rusqlite::Row) -> rusqlite::Result<Record> {
+    let wrong = |i: usize, e: serde_json::Error| rusqlite::Error::FromSqlConversionFailure(i, rusqlite::types::Type::Text, Box::new(e));
+    let event: String = r.get(1)?;
+    let outcome: Option<String> = r.get(2)?;
+    Ok(Record {
+        seq: r.get::<_, i64>(0)? as u64,
+        event: serde_json::from_str(&event).map_err(|e| wrong(1, e))?,
+        outcome: outcome.map(|o| serde_json::from_str(&o)).transpose().map_err(|e| wrong(2, e))?,
+    })
+}

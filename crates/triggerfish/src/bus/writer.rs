@@ -1,0 +1,220 @@
+//! The only writer of the log: commits what is waiting in one transaction.
+
+use super::{Accepted, Options, Refused};
+use crate::event::{Event, Outcome};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use tokio::sync::{Notify, oneshot};
+
+/// Jobs that share one commit, at most.
+const GROUP: usize = 512;
+/// Jobs that may wait for the writer; senders wait beyond it.
+const QUEUE: usize = 8192;
+/// Appends between two looks at what can be dropped.
+const TRIM_EVERY: u64 = 4096;
+
+pub enum Job {
+    Append { event: Box<Event>, identity: Option<String>, reply: oneshot::Sender<Result<Accepted, Refused>> },
+    Finish { outcomes: Vec<(u64, Outcome)>, cursor: u64, reply: oneshot::Sender<Result<(), Refused>> },
+}
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, namespace TEXT NOT NULL, received INTEGER NOT NULL, event TEXT NOT NULL, outcome TEXT);
+CREATE INDEX IF NOT EXISTS events_id ON events(id);
+CREATE TABLE IF NOT EXISTS identities(identity TEXT PRIMARY KEY, seq INTEGER NOT NULL, id TEXT NOT NULL, received INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cursors(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+pub fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let c = Connection::open(path)?;
+    c.pragma_update(None, "journal_mode", "WAL")?;
+    c.pragma_update(None, "synchronous", "FULL")?;
+    c.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    c.set_prepared_statement_cache_capacity(16);
+    c.execute_batch(TABLES)?;
+    Ok(c)
+}
+
+pub struct Handle {
+    queue: mpsc::SyncSender<Job>,
+}
+
+impl Handle {
+    pub async fn send(&self, mut job: Job) -> Result<(), Refused> {
+        loop {
+            match self.queue.try_send(job) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::TrySendError::Full(back)) => {
+                    job = back;
+                    tokio::task::yield_now().await;
+                }
+                Err(mpsc::TrySendError::Disconnected(_)) => return Err(Refused::Storage("the event log is closed".into())),
+            }
+        }
+    }
+}
+
+struct Writer {
+    connection: Connection,
+    options: Options,
+    next: u64,
+    trimmed_at: u64,
+    appended: Arc<AtomicU64>,
+    finished: Arc<AtomicU64>,
+    arrived: Arc<Notify>,
+}
+
+/// A job that was carried out inside the transaction, to be answered after the commit.
+enum Done {
+    Appended(oneshot::Sender<Result<Accepted, Refused>>, Accepted),
+    Finished(oneshot::Sender<Result<(), Refused>>, u64),
+}
+
+pub fn start(connection: Connection, options: Options, appended: Arc<AtomicU64>, finished: Arc<AtomicU64>, arrived: Arc<Notify>) -> Result<Handle, String> {
+    let next = appended.load(Ordering::Relaxed) + 1;
+    let (queue, inbox) = mpsc::sync_channel(QUEUE);
+    let mut writer = Writer { connection, options, next, trimmed_at: next, appended, finished, arrived };
+    std::thread::Builder::new().name("bus-store".into()).spawn(move || writer.run(&inbox)).map_err(|e| format!("cannot start the event log's writer: {e}"))?;
+    Ok(Handle { queue })
+}
+
+impl Writer {
+    fn run(&mut self, inbox: &mpsc::Receiver<Job>) {
+        while let Ok(first) = inbox.recv() {
+            let mut group = vec![first];
+            while group.len() < GROUP {
+                match inbox.try_recv() {
+                    Ok(more) => group.push(more),
+                    Err(_) => break,
+                }
+            }
+            self.commit(group);
+            if self.next - self.trimmed_at >= TRIM_EVERY {
+                self.trimmed_at = self.next;
+                if let Err(e) = self.trim() {
+                    tracing::warn!(error = %e, "could not drop old events; it is tried again later");
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Job>) {
+        let start = self.next;
+        let mut done = Vec::with_capacity(group.len());
+        match self.transaction(group, &mut done) {
+            Ok(()) => {
+                self.appended.store(self.next - 1, Ordering::Relaxed);
+                let mut arrived = false;
+                for d in done {
+                    match d {
+                        Done::Appended(reply, accepted) => {
+                            arrived |= !accepted.repeated;
+                            // Whoever waited may be gone; the event stays.
+                            let _ = reply.send(Ok(accepted));
+                        }
+                        Done::Finished(reply, count) => {
+                            self.finished.fetch_add(count, Ordering::Relaxed);
+                            let _ = reply.send(Ok(()));
+                        }
+                    }
+                }
+                if arrived {
+                    self.arrived.notify_one();
+                }
+            }
+            Err(e) => {
+                self.next = start;
+                let text = e.to_string();
+                tracing::error!(error = %text, "a commit of the event log failed; its events are refused");
+                for d in done {
+                    match d {
+                        Done::Appended(reply, _) => drop(reply.send(Err(Refused::Storage(text.clone())))),
+                        Done::Finished(reply, _) => drop(reply.send(Err(Refused::Storage(text.clone())))),
+                    }
+                }
+            }
+        }
+    }
+
+    fn transaction(&mut self, group: Vec<Job>, done: &mut Vec<Done>) -> rusqlite::Result<()> {
+        let tx = self.connection.transaction()?;
+        let now = jiff::Timestamp::now().as_millisecond();
+        let oldest = now - self.options.window.as_millis() as i64;
+        let mut failed = None;
+        for job in group {
+            match job {
+                Job::Append { event, identity, reply } => {
+                    let accepted = Accepted { seq: self.next, id: event.id.clone(), repeated: false };
+                    match append(&tx, &event, identity.as_deref(), self.next, now, oldest) {
+                        Ok(None) => {
+                            self.next += 1;
+                            done.push(Done::Appended(reply, accepted));
+                        }
+                        Ok(Some(known)) => done.push(Done::Appended(reply, known)),
+                        Err(e) => {
+                            failed = Some(e);
+                            done.push(Done::Appended(reply, accepted));
+                        }
+                    }
+                }
+                Job::Finish { outcomes, cursor, reply } => {
+                    let count = outcomes.len() as u64;
+                    if let Err(e) = finish(&tx, &outcomes, cursor) {
+                        failed = Some(e);
+                    }
+                    done.push(Done::Finished(reply, count));
+                }
+            }
+        }
+        match failed {
+            Some(e) => Err(e),
+            None => tx.commit(),
+        }
+    }
+
+    /// Drops dispatched events that are too old or too many, and identities outside the window.
+    fn trim(&mut self) -> rusqlite::Result<()> {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let tx = self.connection.transaction()?;
+        let cursor: i64 = tx.query_row("SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch'", [], |r| r.get(0))?;
+        let by_count = self.next as i64 - self.options.keep_count as i64;
+        let by_age = now - self.options.keep.as_millis() as i64;
+        tx.execute("DELETE FROM events WHERE seq <= ?1 AND seq < ?2", [cursor, by_count])?;
+        // Receipt times rise with the sequence, so the scan stops at the first young one.
+        let young: Option<i64> = tx.query_row("SELECT seq FROM events WHERE received >= ?1 ORDER BY seq LIMIT 1", [by_age], |r| r.get(0)).optional()?;
+        tx.execute("DELETE FROM events WHERE seq <= ?1 AND seq < ?2", [cursor, young.unwrap_or(i64::MAX)])?;
+        tx.execute("DELETE FROM identities WHERE received < ?1", [now - self.options.window.as_millis() as i64])?;
+        tx.commit()
+    }
+}
+
+/// Stores an event, unless the same one is known: then that one's place.
+fn append(tx: &rusqlite::Transaction, event: &Event, identity: Option<&str>, seq: u64, now: i64, oldest: i64) -> rusqlite::Result<Option<Accepted>> {
+    if let Some(identity) = identity {
+        let known: Option<(i64, String, i64)> = tx
+            .prepare_cached("SELECT seq, id, received FROM identities WHERE identity = ?1")?
+            .query_row([identity], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+            .optional()?;
+        if let Some((seq, id, received)) = known
+            && received >= oldest
+        {
+            return Ok(Some(Accepted { seq: seq as u64, id, repeated: true }));
+        }
+        tx.prepare_cached("INSERT OR REPLACE INTO identities(identity, seq, id, received) VALUES(?1,?2,?3,?4)")?.execute(params![identity, seq as i64, event.id, now])?;
+    }
+    let text = serde_json::to_string(event).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    tx.prepare_cached("INSERT INTO events(seq, id, namespace, received, event) VALUES(?1,?2,?3,?4,?5)")?.execute(params![seq as i64, event.id, event.namespace, now, text])?;
+    Ok(None)
+}
+
+fn finish(tx: &rusqlite::Transaction, outcomes: &[(u64, Outcome)], cursor: u64) -> rusqlite::Result<()> {
+    for (seq, outcome) in outcomes {
+        let text = serde_json::to_string(outcome).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+        tx.prepare_cached("UPDATE events SET outcome = ?2 WHERE seq = ?1")?.execute(params![*seq as i64, text])?;
+    }
+    tx.prepare_cached("INSERT INTO cursors(name, seq) VALUES('dispatch', ?1) ON CONFLICT(name) DO UPDATE SET seq = max(seq, ?1)")?.execute([cursor as i64])?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The Kubernetes API as the rooms use it: paths and JSON over a `kube::Client`, embedded or not.
+
+use crate::event::Caller;
+use apiserver::{ApiServer, User};
+use http::Request;
+use kube::Client;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// An answer that is no success: HTTP code, reason and sentence, as the API gave them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: u16,
+    pub reason: String,
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn is(&self, reason: &str) -> bool {
+        self.reason == reason
+    }
+    /// Worth trying again: overload, a timeout, a disk that refuses.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.code, 429 | 500 | 502 | 503 | 504) || self.code == 0
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// A client that acts as one caller.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+}
+
+/// Where the objects of a kind are.
+pub fn path(plural: &str, namespace: &str, name: &str) -> String {
+    let root = match plural {
+        "pods" | "secrets" | "serviceaccounts" | "events" | "configmaps" | "namespaces" => "/api/v1".to_owned(),
+        _ => format!("/apis/{}", crate::kind::API_VERSION),
+    };
+    let mut out = root;
+    if !namespace.is_empty() {
+        out.push_str("/namespaces/");
+        out.push_str(&encode(namespace));
+    }
+    out.push('/');
+    out.push_str(plural);
+    if !name.is_empty() {
+        out.push('/');
+        out.push_str(&encode(name));
+    }
+    out
+}
+
+pub fn encode(segment: &str) -> String {
+    percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+impl Api {
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    async fn send(&self, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> Result<Value, Refusal> {
+        let request = Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content_type).body(body);
+        let request = request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+        self.client.request::<Value>(request).await.map_err(refusal)
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value, Refusal> {
+        self.send("GET", path, "application/json", Vec::new()).await
+    }
+    pub async fn create(&self, path: &str, o: &Value) -> Result<Value, Refusal> {
+        self.send("POST", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await
+    }
+    pub async fn update(&self, path: &str, o: &Value) -> Result<Value, Refusal> {
+        self.send("PUT", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await
+    }
+    pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value, Refusal> {
+        self.send("PATCH", path, "application/merge-patch+json", serde_json::to_vec(patch).unwrap_or_default()).await
+    }
+    pub async fn apply(&self, path: &str, o: &Value) -> Result<Value, Refusal> {
+        self.send("PATCH", path, "application/apply-patch+yaml", serde_json::to_vec(o).unwrap_or_default()).await
+    }
+    pub async fn delete(&self, path: &str, options: &Value) -> Result<Value, Refusal> {
+        self.send("DELETE", path, "application/json", serde_json::to_vec(options).unwrap_or_default()).await
+    }
+}
+
+fn refusal(e: kube::Error) -> Refusal {
+    match e {
+        kube::Error::Api(s) => Refusal { code: s.code, reason: s.reason.clone(), message: s.message.clone() },
+        other => Refusal { code: 0, reason: String::new(), message: other.to_string() },
+    }
+}
+
+/// Callers whose clients are kept, at most.
+const KEPT: usize = 1024;
+
+/// Makes clients: one for this program's own parts, one for each caller on whose behalf something is done.
+pub struct Clients {
+    server: ApiServer,
+    kept: Mutex<HashMap<Arc<Caller>, Api>>,
+}
+
+impl Clients {
+    pub fn new(server: ApiServer) -> Self {
+        Self { server, kept: Mutex::default() }
+    }
+
+    pub fn component(&self, name: &str) -> Api {
+        Api { client: Client::new(self.server.service_as(User::component(name)), "default") }
+    }
+
+    pub fn as_caller(&self, caller: &Caller) -> Api {
+        let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(api) = kept.get(caller) {
+            return api.clone();
+        }
+        let user = User { name: caller.name.clone(), uid: caller.uid.clone(), groups: caller.groups.clone(), ..User::default() };
+        let api = Api { client: Client::new(self.server.service_as(user), "default") };
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(Arc::new(caller.clone()), api.clone());
+        api
+    }
+
+    pub fn server(&self) -> &ApiServer {
+        &self.server
+    }
+}

@@ -1,0 +1,89 @@
+//! What is wrong or doubtful about a binding, told when it is applied.
+
+use super::{Binding, Source};
+use apiserver::{Admitted, FieldError};
+use serde_json::Value;
+
+/// Names that a binding's expressions may read.
+const NAMES: [&str; 6] = ["namespace", "discriminator", "metadata", "payload", "event", "$env"];
+
+pub fn admit(new: &Value, old: Option<&Value>) -> Admitted {
+    let mut out = Admitted::default();
+    let Ok(binding) = Binding::read(new) else { return out };
+    let before = old.and_then(|o| Binding::read(o).ok());
+    for (path, parsed) in binding.expressions() {
+        let stored = before.as_ref().is_some_and(|b| b.expressions().iter().any(|(p, e)| *p == path && same_source(e, parsed)));
+        let problem = match parsed {
+            Err(e) => Some(e.to_string()),
+            Ok(p) => unknown_name(p, path.contains("metadata.")),
+        };
+        let Some(problem) = problem else { continue };
+        let source = text_at(new, &path);
+        // What is stored already stays: an update of something else must not be blocked by it.
+        if stored {
+            out.warnings.push(format!("{path}: {}", problem.lines().next().unwrap_or("")));
+        } else {
+            out.errors.push(FieldError::invalid(path, source, problem));
+        }
+    }
+    if let Ok(selector) = &binding.selector {
+        out.warnings.extend(doubts(selector.source()));
+    }
+    if let Some(s) = &binding.submit {
+        for (i, p) in s.parameters.iter().enumerate().filter(|(_, p)| matches!(p.source, Source::Missing)) {
+            let what = if p.name.is_empty() { i.to_string() } else { p.name.clone() };
+            out.warnings.push(format!("spec.submit.arguments.parameters[{i}]: parameter {what:?} has neither valueFrom.event nor value; every matching event will fail"));
+        }
+    }
+    out
+}
+
+fn same_source(a: &super::Parsed, b: &super::Parsed) -> bool {
+    match (a, b) {
+        (Ok(a), Ok(b)) => a.source() == b.source(),
+        (Err(a), Err(b)) => a == b,
+        _ => false,
+    }
+}
+
+fn text_at(o: &Value, path: &str) -> String {
+    let mut v = Some(o);
+    for part in path.split('.') {
+        let (name, index) = part.split_once('[').map_or((part, None), |(n, i)| (n, Some(i.trim_end_matches(']'))));
+        v = v.and_then(|v| v.get(name));
+        if let Some(i) = index {
+            v = v.and_then(|v| i.parse::<usize>().ok().and_then(|n| v.get(n)).or_else(|| v.get(i)));
+        }
+    }
+    v.and_then(Value::as_str).unwrap_or("").to_owned()
+}
+
+/// A variable that no event has.
+fn unknown_name(p: &expr::Program, metadata: bool) -> Option<String> {
+    let locals: Vec<&str> = p.source().split("let ").skip(1).filter_map(|t| t.split(|c: char| !c.is_alphanumeric() && c != '_').next()).collect();
+    let known = |n: &str| NAMES.contains(&n) || locals.contains(&n) || expr::is_function(n) || (metadata && n == "sprig");
+    let name = p.names().into_iter().find(|n| !known(n))?;
+    Some(format!("unknown name {name}: an expression may use payload, metadata, discriminator, namespace and event"))
+}
+
+/// Selectors that are legal and never do what they seem to.
+fn doubts(selector: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut rest = selector;
+    while let Some(i) = rest.find("metadata[") {
+        rest = &rest[i + 9..];
+        let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else { continue };
+        let Some(end) = rest[1..].find(quote) else { break };
+        let name = &rest[1..=end];
+        let after = rest[end + 2..].trim_start_matches(']').trim_start();
+        if name.chars().any(|c| c.is_ascii_uppercase()) {
+            out.push(format!("spec.event.selector: metadata[{name:?}] never matches: header names are lower-case, write {:?}", name.to_lowercase()));
+        } else if !name.starts_with("x-") {
+            out.push(format!("spec.event.selector: metadata[{name:?}] never matches: only headers that start with x- are kept"));
+        }
+        if after.starts_with("== \"") || after.starts_with("== '") {
+            out.push(format!("spec.event.selector: metadata[{name:?}] is a list and never equals a string: write == [\"…\"]"));
+        }
+    }
+    out
+}

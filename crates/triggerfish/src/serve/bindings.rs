@@ -1,0 +1,130 @@
+//! Keeps the bindings ready for dispatch, and says in their status whether they are.
+
+use super::follow::{Change, follow};
+use crate::kube_api::{Api, Clients, path};
+use crate::route::{Binding, Bindings};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+pub const RESOURCE: &str = "workfloweventbindings.argoproj.io";
+
+/// The newest set of bindings. Readers take a handle and never wait.
+#[derive(Default)]
+pub struct Live {
+    set: RwLock<Arc<Bindings>>,
+    seen: std::sync::atomic::AtomicU64,
+    changed: Notify,
+}
+
+/// How long a dispatch waits for bindings that were just written.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+impl Live {
+    pub fn now(&self) -> Arc<Bindings> {
+        self.set.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Waits until changes up to `version` have arrived: who applies a binding and then posts an event expects it to count.
+    pub async fn at_least(&self, version: u64) -> Arc<Bindings> {
+        let deadline = tokio::time::Instant::now() + CATCH_UP;
+        loop {
+            let changed = self.changed.notified();
+            if self.seen.load(std::sync::atomic::Ordering::Acquire) >= version {
+                break;
+            }
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                tracing::warn!(version, "bindings are not up to date; dispatching with what is known");
+                break;
+            }
+        }
+        self.now()
+    }
+}
+
+pub async fn run(clients: Arc<Clients>, live: Arc<Live>) {
+    let api = clients.component("binding-controller");
+    let (tell, told) = mpsc::unbounded_channel();
+    tokio::spawn(conditions(api.clone(), told));
+    let mut fresh: HashSet<(String, String)> = HashSet::new();
+    follow(api, "workfloweventbindings", "WorkflowEventBinding", "", |change| {
+        let mut set = (*live.now()).clone();
+        let mut version = 0;
+        match change {
+            Change::Restart => fresh.clear(),
+            Change::Applied(o) => {
+                version = version_of(&o);
+                match Binding::read(&o) {
+                    Ok(b) => {
+                        fresh.insert((b.namespace.clone(), b.name.clone()));
+                        set.insert(Arc::new(b));
+                    }
+                    Err(e) => tracing::warn!(binding = text(&o, "/metadata/name"), error = %e, "a stored binding cannot be read and is left out"),
+                }
+                // Bounded by the number of bindings: one entry each until its status is written.
+                let _ = tell.send(o);
+            }
+            Change::Deleted(o) => {
+                version = version_of(&o);
+                set.remove(text(&o, "/metadata/namespace"), text(&o, "/metadata/name"));
+            }
+            Change::Complete => {
+                let gone: Vec<(String, String)> = set.of("").map(|b| (b.namespace.clone(), b.name.clone())).filter(|k| !fresh.contains(k)).collect();
+                for (namespace, name) in gone {
+                    set.remove(&namespace, &name);
+                }
+            }
+        }
+        *live.set.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(set);
+        live.seen.fetch_max(version, std::sync::atomic::Ordering::AcqRel);
+        live.changed.notify_waiters();
+    })
+    .await;
+}
+
+fn text<'a>(o: &'a Value, pointer: &str) -> &'a str {
+    o.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+}
+
+fn version_of(o: &Value) -> u64 {
+    text(o, "/metadata/resourceVersion").parse().unwrap_or(0)
+}
+
+/// Writes the `Ready` condition of each binding that was applied.
+async fn conditions(api: Api, mut told: mpsc::UnboundedReceiver<Value>) {
+    while let Some(o) = told.recv().await {
+        let Ok(b) = Binding::read(&o) else { continue };
+        let (status, reason, message) = ready(&api, &b).await;
+        let generation = b.generation;
+        let known = o.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten().find(|c| c["type"] == "Ready");
+        let same = known.is_some_and(|c| c["status"] == status && c["reason"] == reason && c["message"] == message.as_str());
+        if same && o.pointer("/status/observedGeneration").and_then(Value::as_i64) == Some(generation) {
+            continue;
+        }
+        let since = known.filter(|c| c["status"] == status).and_then(|c| c["lastTransitionTime"].as_str()).map_or_else(crate::clock::now_text, str::to_owned);
+        let condition = json!({"type": "Ready", "status": status, "reason": reason, "message": message, "lastTransitionTime": since, "observedGeneration": generation});
+        let patch = json!({"status": {"observedGeneration": generation, "conditions": [condition]}});
+        let place = format!("{}/status", path("workfloweventbindings", &b.namespace, &b.name));
+        if let Err(e) = api.merge(&place, &patch).await
+            && e.code != 404
+        {
+            tracing::debug!(binding = b.name, error = %e, "could not write a binding's status");
+        }
+    }
+}
+
+/// Whether a binding can do its work: (status, reason, message).
+async fn ready(api: &Api, b: &Binding) -> (&'static str, &'static str, String) {
+    if let Some((field, e)) = b.expressions().into_iter().find_map(|(field, p)| p.as_ref().err().map(|e| (field, e.clone()))) {
+        return ("False", "InvalidExpression", format!("{field}: {e}"));
+    }
+    let Some(s) = &b.submit else { return ("True", "NothingToSubmit", "the selector is valid; no template is named, so matching events start nothing".into()) };
+    let place = if s.cluster_scope { path("clusterworkflowtemplates", "", &s.template) } else { path("workflowtemplates", &b.namespace, &s.template) };
+    match api.get(&place).await {
+        Ok(_) => ("True", "Accepted", "expressions are valid and the template exists".into()),
+        Err(e) if e.code == 404 => ("False", "TemplateNotFound", format!("{e}: create it before events arrive")),
+        Err(e) => ("Unknown", "ApiUnavailable", e.to_string()),
+    }
+}

@@ -1,0 +1,222 @@
+//! The dispatcher: takes events from the log in order, asks the bindings, creates what they start, records what became of it.
+//!
+//! An event is finished only when its outcome is in the log. After a crash it is dispatched again; names that follow from
+//! (event, binding) make the second time find what the first one created.
+
+use super::bindings::{Live, RESOURCE};
+use super::recorder::Recorder;
+use crate::bus::{Bus, Record};
+use crate::event::{BindingOutcome, BindingResult, Event, Outcome};
+use crate::kube_api::{Clients, Refusal, path};
+use crate::route::{self, Binding, Bindings, Creator, Decision, Facts, Start};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// Events read from the log at once.
+const BATCH: usize = 256;
+/// Bindings whose "no" is written down per event; the rest are counted.
+const NAMED: usize = 20;
+/// Tries for what may work the next time, and the pause before the first repeat.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
+
+pub struct Dispatcher {
+    pub bus: Arc<Bus>,
+    pub clients: Arc<Clients>,
+    pub live: Arc<Live>,
+    pub recorder: Arc<Recorder>,
+    /// Events dispatched at the same time.
+    pub workers: usize,
+    pub instance_id: String,
+    /// Requests that wait for the dispatch of their event.
+    pub waiting: Waiting,
+}
+
+/// Who waits for which event.
+#[derive(Default)]
+pub struct Waiting(Mutex<HashMap<u64, Vec<oneshot::Sender<Outcome>>>>);
+
+impl Waiting {
+    pub fn on(&self, seq: u64) -> oneshot::Receiver<Outcome> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).entry(seq).or_default().push(sender);
+        receiver
+    }
+    fn tell(&self, seq: u64, outcome: &Outcome) {
+        for w in self.0.lock().unwrap_or_else(|e| e.into_inner()).remove(&seq).into_iter().flatten() {
+            // A client that went away is not told.
+            let _ = w.send(outcome.clone());
+        }
+    }
+}
+
+impl Dispatcher {
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut after = self.bus.cursor().unwrap_or(0);
+        while !*stop.borrow() {
+            let arrived = self.bus.arrived.notified();
+            let batch = match self.bus.pending(after, BATCH) {
+                Ok(b) => b,
+                Err(e) => {
+                    tracing::error!(error = %e, "cannot read the event log; trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+            };
+            if batch.is_empty() {
+                tokio::select! {
+                    () = arrived => {}
+                    _ = stop.changed() => {}
+                }
+                continue;
+            }
+            match self.batch(&batch).await {
+                Ok(seq) => after = seq,
+                Err(e) => {
+                    tracing::warn!(error = %e, "dispatching is held up; trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    /// Dispatches a batch; the answer is where to go on.
+    async fn batch(&self, batch: &[Record]) -> Result<u64, String> {
+        let bindings = self.live.at_least(self.clients.server().last_change(RESOURCE)).await;
+        let mut running = FuturesOrdered::new();
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut next = batch.iter();
+        let mut failed = None;
+        loop {
+            while running.len() < self.workers && failed.is_none() {
+                let Some(r) = next.next() else { break };
+                running.push_back(async { (r.seq, self.event(&r.event, &bindings).await) });
+            }
+            match running.next().await {
+                None => break,
+                Some((seq, Ok(outcome))) if failed.is_none() => outcomes.push((seq, outcome)),
+                Some((_, Ok(_))) => {}
+                Some((_, Err(e))) => failed = Some(e),
+            }
+        }
+        // What came before a failure is finished; the rest is dispatched again and meets its own names.
+        if let Some((seq, _)) = outcomes.last() {
+            let cursor = *seq;
+            let told: Vec<(u64, Outcome)> = outcomes.clone();
+            self.bus.finish(outcomes, cursor).await.map_err(|e| format!("{e:?}"))?;
+            for (seq, outcome) in told {
+                self.waiting.tell(seq, &outcome);
+            }
+            if failed.is_none() {
+                return Ok(cursor);
+            }
+        }
+        Err(failed.unwrap_or_default())
+    }
+
+    /// Dispatches one event. Fails only when it should be tried again later.
+    async fn event(&self, event: &Event, bindings: &Bindings) -> Result<Outcome, String> {
+        let mut out = Outcome { dispatched: crate::clock::now_text(), ..Outcome::default() };
+        let mut facts = match Facts::of(event) {
+            Ok(f) => f,
+            Err(e) => {
+                out.error = e;
+                return Ok(out);
+            }
+        };
+        let mut passed = 0;
+        let wanted = if self.instance_id.is_empty() { None } else { Some(self.instance_id.as_str()) };
+        for binding in bindings.of(&event.namespace) {
+            if binding.labels.get("workflows.argoproj.io/controller-instanceid").map(String::as_str) != wanted {
+                continue;
+            }
+            let result = match route::decide(binding, &mut facts) {
+                Decision::Pass { because } => {
+                    passed += 1;
+                    if passed > NAMED {
+                        out.more_not_matched += 1;
+                        continue;
+                    }
+                    BindingResult::NotMatched { because }
+                }
+                Decision::Nothing => BindingResult::Matched { workflow: String::new() },
+                Decision::Fail { message } => BindingResult::Error { message },
+                Decision::Start(start) => self.start(event, binding, &start).await?,
+            };
+            if let BindingResult::Error { message } = &result {
+                self.recorder.binding_failed(binding, message);
+            }
+            out.bindings.push(BindingOutcome { namespace: binding.namespace.clone(), name: binding.name.clone(), result });
+        }
+        Ok(out)
+    }
+
+    /// Creates what a binding starts, as the caller.
+    async fn start(&self, event: &Event, binding: &Binding, start: &Start) -> Result<BindingResult, String> {
+        let api = self.clients.as_caller(&event.caller);
+        let failed = |message: String| Ok(BindingResult::Error { message });
+        let place = if start.cluster_scope { path("clusterworkflowtemplates", "", &start.template) } else { path("workflowtemplates", &binding.namespace, &start.template) };
+        let template = match patiently(|| api.get(&place)).await? {
+            Ok(t) => t,
+            Err(e) => return failed(format!("failed to get workflow template: {e}")),
+        };
+        let labelled = template.pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid").and_then(Value::as_str).unwrap_or("");
+        if labelled != self.instance_id {
+            return failed(format!("failed to validate workflow template instanceid: '{}' is not managed by the current Argo Server", start.template));
+        }
+        if let Some(message) = &start.failure {
+            return failed(message.clone());
+        }
+        let creator = Creator { subject: event.caller.name.clone(), ..Creator::default() };
+        let mut o = route::workflow(start, binding, &template, &creator, &self.instance_id);
+        let suffix = route::suffix(&event.id, &binding.uid);
+        let (name, prefix) = route::workflow_name(start.name.as_deref(), start.generate_name.as_deref(), &start.template, &suffix);
+        o["metadata"]["name"] = json!(name);
+        o["metadata"]["generateName"] = json!(prefix);
+        let cause = format!("{}/{}", event.id, binding.uid);
+        o["metadata"]["annotations"]["triggerfish.dev/event-id"] = json!(event.id);
+        o["metadata"]["annotations"]["triggerfish.dev/event-cause"] = json!(cause);
+        let collection = path("workflows", &binding.namespace, "");
+        match patiently(|| api.create(&collection, &o)).await? {
+            Ok(_) => Ok(BindingResult::Matched { workflow: name }),
+            Err(e) if e.is("AlreadyExists") && self.is_ours(binding, &name, &cause).await => Ok(BindingResult::Matched { workflow: name }),
+            Err(e) if e.is("AlreadyExists") => failed(format!("failed to create workflow: {e}, the server was not able to generate a unique name for the object")),
+            Err(e) => failed(format!("failed to create workflow: {e}")),
+        }
+    }
+
+    /// Whether a workflow of this name was made for the same event and binding, by an earlier attempt.
+    async fn is_ours(&self, binding: &Binding, name: &str, cause: &str) -> bool {
+        let api = self.clients.component("dispatcher");
+        let found = api.get(&path("workflows", &binding.namespace, name)).await;
+        found.is_ok_and(|w| w.pointer("/metadata/annotations/triggerfish.dev~1event-cause").and_then(Value::as_str) == Some(cause))
+    }
+}
+
+/// Repeats what may work the next time. The outer error says that it did not in the end: the event is tried again later.
+async fn patiently<F, R>(f: F) -> Result<Result<Value, Refusal>, String>
+where
+    F: Fn() -> R,
+    R: Future<Output = Result<Value, Refusal>>,
+{
+    let mut pause = PAUSE;
+    for attempt in 1.. {
+        match f().await {
+            Err(e) if e.is_transient() => {
+                if attempt == TRIES {
+                    return Err(e.message);
+                }
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            other => return Ok(other),
+        }
+    }
+    unreachable!("the loop returns")
+}
+

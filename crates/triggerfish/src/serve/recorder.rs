@@ -1,0 +1,72 @@
+//! Kubernetes Events about what goes wrong, so that `kubectl describe` tells it.
+
+use crate::kube_api::{Api, path};
+use crate::route::Binding;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Events about one object in a row, and how long until another is allowed.
+const BURST: u32 = 25;
+const REFILL: Duration = Duration::from_secs(12);
+/// Objects remembered; beyond it the memory is emptied.
+const REMEMBERED: usize = 10_000;
+/// Events that wait to be written; more are dropped, the record of the event has them anyway.
+const QUEUE: usize = 1024;
+
+pub struct Recorder {
+    queue: mpsc::Sender<Value>,
+    spent: Mutex<HashMap<String, (u32, Instant)>>,
+}
+
+impl Recorder {
+    pub fn start(api: Api) -> Self {
+        let (queue, mut inbox) = mpsc::channel::<Value>(QUEUE);
+        tokio::spawn(async move {
+            while let Some(o) = inbox.recv().await {
+                let namespace = o.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default").to_owned();
+                if let Err(e) = api.create(&path("events", &namespace, ""), &o).await {
+                    tracing::debug!(error = %e, "could not write a Kubernetes Event");
+                }
+            }
+        });
+        Self { queue, spent: Mutex::default() }
+    }
+
+    fn may(&self, key: &str) -> bool {
+        let mut spent = self.spent.lock().unwrap_or_else(|e| e.into_inner());
+        if spent.len() > REMEMBERED {
+            spent.clear();
+        }
+        let entry = spent.entry(key.to_owned()).or_insert((0, Instant::now()));
+        let earned = u32::try_from(entry.1.elapsed().as_secs() / REFILL.as_secs()).unwrap_or(u32::MAX);
+        if earned > 0 {
+            *entry = (entry.0.saturating_sub(earned), Instant::now());
+        }
+        entry.0 += u32::from(entry.0 < BURST);
+        entry.0 < BURST
+    }
+
+    pub fn binding_failed(&self, b: &Binding, message: &str) {
+        let about = json!({"apiVersion": crate::kind::API_VERSION, "kind": "WorkflowEventBinding", "namespace": b.namespace, "name": b.name, "uid": b.uid});
+        self.warn(&about, "WorkflowEventBindingError", &format!("failed to dispatch event: {message}"));
+    }
+
+    pub fn warn(&self, about: &Value, reason: &str, message: &str) {
+        let text = |k: &str| about.get(k).and_then(Value::as_str).unwrap_or("").to_owned();
+        if !self.may(&text("uid")) {
+            return;
+        }
+        let now = crate::clock::now_text();
+        let suffix = uuid::Uuid::new_v4().simple().to_string();
+        let o = json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": text("namespace"), "name": format!("{}.{}", text("name"), &suffix[..16])},
+            "involvedObject": about, "type": "Warning", "reason": reason, "message": message, "count": 1,
+            "firstTimestamp": now, "lastTimestamp": now, "source": {"component": "workflow-controller"}, "reportingComponent": "workflow-controller", "reportingInstance": "",
+        });
+        // Full: the record of the event holds the same text.
+        let _ = self.queue.try_send(o);
+    }
+}

@@ -1,0 +1,137 @@
+//! What a workflow really is to do: its own specification over the one of the template that it names.
+
+use super::Stored;
+use crate::kind::template::{Arguments, Parameter, Template};
+use crate::kind::workflow::{WorkflowSpec, WorkflowTemplateRef};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The stored template that a workflow names.
+pub fn template_reference(workflow: &Value) -> Option<WorkflowTemplateRef> {
+    let r = workflow.pointer("/spec/workflowTemplateRef")?;
+    serde_json::from_value(r.clone()).ok()
+}
+
+/// The workflow's specification over the stored one.
+pub fn effective(workflow: &Value, stored: &Stored) -> Result<WorkflowSpec, String> {
+    let own = workflow.get("spec").cloned().unwrap_or_default();
+    // What a running workflow started with counts, not what the template has become since.
+    let kept = workflow.pointer("/status/storedWorkflowTemplateSpec").cloned();
+    let base = match (kept, stored) {
+        (Some(k), _) => k,
+        (None, Stored::Found(t)) => t.get("spec").cloned().unwrap_or_default(),
+        _ => return read(own),
+    };
+    if own.get("templates").is_some() {
+        return Err("spec.templates: cannot be set beside spec.workflowTemplateRef".into());
+    }
+    let (over, under) = (read(own.clone())?, read(base.clone())?);
+    let mut merged = base;
+    if let (Some(target), Value::Object(fields)) = (merged.as_object_mut(), own) {
+        target.extend(fields.into_iter().filter(|(k, _)| k != "arguments"));
+    }
+    let mut spec = read(merged)?;
+    spec.arguments = Some(merge(over.arguments.unwrap_or_default(), under.arguments.unwrap_or_default()));
+    Ok(spec)
+}
+
+fn read(spec: Value) -> Result<WorkflowSpec, String> {
+    serde_json::from_value(spec).map_err(|e| format!("spec cannot be read: {e}"))
+}
+
+/// Arguments by name; those of the workflow win.
+fn merge(over: Arguments, under: Arguments) -> Arguments {
+    let mut parameters: Vec<Parameter> = over.parameters.unwrap_or_default();
+    for p in under.parameters.unwrap_or_default() {
+        if !parameters.iter().any(|x| x.name == p.name) {
+            parameters.push(p);
+        }
+    }
+    Arguments { parameters: Some(parameters), artifacts: over.artifacts.or(under.artifacts) }
+}
+
+/// The text of a parameter, if it has one.
+pub fn value(p: &Parameter) -> Option<String> {
+    p.value.clone().or(p.default.clone()).map(|t| t.0)
+}
+
+pub fn arguments(spec: &WorkflowSpec) -> BTreeMap<String, Option<String>> {
+    let list = spec.arguments.as_ref().and_then(|a| a.parameters.clone()).unwrap_or_default();
+    list.iter().map(|p| (p.name.clone().unwrap_or_default(), value(p))).collect()
+}
+
+/// The template that the run starts with.
+pub fn entry(spec: &WorkflowSpec) -> Result<Template, String> {
+    let name = spec.entrypoint.clone().filter(|n| !n.is_empty()).ok_or("spec.entrypoint is required")?;
+    let found = spec.templates.iter().flatten().find(|t| t.name.as_deref() == Some(name.as_str()));
+    found.cloned().ok_or_else(|| format!("spec.entrypoint: template name '{name}' undefined"))
+}
+
+/// The inputs of the entry template: the workflow's arguments by name, else its own defaults.
+pub fn inputs(template: &Template, spec: &WorkflowSpec, workflow: &Value) -> Result<Vec<(String, String)>, String> {
+    let given = arguments(spec);
+    if let Some((name, _)) = given.iter().find(|(_, v)| v.is_none()) {
+        return Err(format!("invalid spec: spec.arguments.{name}.value or spec.arguments.{name}.valueFrom is required"));
+    }
+    let mut out = Vec::new();
+    for p in template.inputs.as_ref().and_then(|i| i.parameters.clone()).unwrap_or_default() {
+        let name = p.name.clone().unwrap_or_default();
+        let found = given.get(&name).cloned().flatten().or_else(|| value(&p));
+        let text = found.ok_or_else(|| format!("invalid spec: templates.{} inputs.parameters.{name} was not supplied", template.name.clone().unwrap_or_default()))?;
+        let text = super::tags::replace(&text, &super::tags::globals(workflow, spec));
+        if let Some(allowed) = p.allowed.as_ref().filter(|a| !a.iter().any(|x| x.0 == text)) {
+            let list: Vec<&str> = allowed.iter().map(|a| a.0.as_str()).collect();
+            return Err(format!("templates.{}.inputs.parameters.{name}: {text:?} is none of {}", template.name.clone().unwrap_or_default(), list.join(", ")));
+        }
+        out.push((name, text));
+    }
+    Ok(out)
+}
+
+/// What this version can run; anything else is refused by name.
+pub fn supported(t: &Template) -> Result<(), String> {
+    let name = t.name.clone().unwrap_or_default();
+    let kinds = [
+        ("container", t.container.is_some()),
+        ("script", t.script.is_some()),
+        ("steps", t.steps.is_some()),
+        ("dag", t.dag.is_some()),
+        ("suspend", t.suspend.is_some()),
+        ("resource", t.resource.is_some()),
+        ("http", t.http.is_some()),
+        ("containerSet", t.container_set.is_some()),
+        ("data", t.data.is_some()),
+        ("plugin", t.plugin.is_some()),
+    ];
+    let given: Vec<&str> = kinds.iter().filter(|(_, is)| *is).map(|(k, _)| *k).collect();
+    match given.as_slice() {
+        [] => return Err(format!("templates.{name}: template type unspecified. choose one of: container, containerSet, steps, script, resource, dag, suspend, http, data or plugin")),
+        ["container" | "script"] => {}
+        [other] => return Err(format!("templates.{name}.{other}: this version runs container and script templates; {other} is not supported yet")),
+        many => return Err(format!("templates.{name}: multiple template types specified: {}", many.join(", "))),
+    }
+    let features = [
+        ("retryStrategy", t.retry_strategy.is_some()),
+        ("sidecars", t.sidecars.as_ref().is_some_and(|s| !s.is_empty())),
+        ("initContainers", t.init_containers.as_ref().is_some_and(|s| !s.is_empty())),
+        ("daemon", t.daemon == Some(true)),
+        ("memoize", t.memoize.is_some()),
+        ("synchronization", t.synchronization.is_some()),
+        ("inputs.artifacts", t.inputs.as_ref().is_some_and(|i| i.artifacts.as_ref().is_some_and(|a| !a.is_empty()))),
+        ("outputs.artifacts", t.outputs.as_ref().is_some_and(|o| o.artifacts.as_ref().is_some_and(|a| !a.is_empty()))),
+    ];
+    match features.iter().find(|(_, is)| *is) {
+        Some((feature, _)) => Err(format!("templates.{name}.{feature}: not supported yet by this version; remove it")),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with a workflow before it runs, as the REST façade reports it on create.
+pub fn validate(workflow: &Value, stored: &Stored) -> Result<(), String> {
+    if let Stored::Missing(why) = stored {
+        return Err(why.clone());
+    }
+    let spec = effective(workflow, stored)?;
+    let template = entry(&spec)?;
+    inputs(&template, &spec, workflow).map(|_| ())
+}
