@@ -132,8 +132,8 @@ impl ApiServer {
     }
 
     /// The caller behind credentials: a `Bearer` header or a client certificate.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<User>, Status> {
-        self.state.authenticator.caller(headers, None)
+    pub fn authenticate(&self, headers: &HeaderMap, certificate: Option<&ClientCertificate>) -> Result<Arc<User>, Status> {
+        self.state.authenticator.caller(headers, certificate)
     }
 
     /// The version of the last write to a resource (`plural.group`) since the start; 0 if there was none.

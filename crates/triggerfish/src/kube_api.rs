@@ -63,6 +63,10 @@ pub fn encode(segment: &str) -> String {
 }
 
 impl Api {
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -76,6 +80,34 @@ impl Api {
     pub async fn get(&self, path: &str) -> Result<Value, Refusal> {
         self.send("GET", path, "application/json", Vec::new()).await
     }
+    /// An answer that is text, such as a log.
+    pub async fn text(&self, path: &str) -> Result<String, Refusal> {
+        let request = Request::builder().uri(path).body(Vec::new()).map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+        self.client.request_text(request).await.map_err(refusal)
+    }
+
+    /// A list or object as a table with columns.
+    pub async fn table(&self, path: &str) -> Result<Value, Refusal> {
+        let request = Request::builder().uri(path).header(http::header::ACCEPT, "application/json;as=Table;v=v1;g=meta.k8s.io").body(Vec::new());
+        let request = request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+        self.client.request::<Value>(request).await.map_err(refusal)
+    }
+
+    /// Posts an event to the REST interface.
+    pub async fn event(&self, namespace: &str, discriminator: &str, payload: &Value, headers: &[(&str, &str)]) -> Result<Value, Refusal> {
+        let mut request = Request::builder().method("POST").uri(format!("/api/v1/events/{}/{}", encode(namespace), encode(discriminator)));
+        for (k, v) in headers {
+            request = request.header(*k, *v);
+        }
+        let request = request.body(serde_json::to_vec(payload).unwrap_or_default()).map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+        let response = self.client.send(request.map(kube::client::Body::from)).await.map_err(refusal)?;
+        let status = response.status().as_u16();
+        use http_body_util::BodyExt;
+        let body = response.into_body().collect().await.map_err(|e| Refusal { code: 0, reason: String::new(), message: e.to_string() })?.to_bytes();
+        let v: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status == 200 { Ok(v) } else { Err(Refusal { code: status, reason: String::new(), message: v["message"].as_str().unwrap_or("the server refused the event").to_owned() }) }
+    }
+
     pub async fn create(&self, path: &str, o: &Value) -> Result<Value, Refusal> {
         self.send("POST", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await
     }
@@ -115,7 +147,7 @@ impl Clients {
     }
 
     pub fn component(&self, name: &str) -> Api {
-        Api { client: Client::new(self.server.service_as(User::component(name)), "default") }
+        Api::new(Client::new(self.server.service_as(User::component(name)), "default"))
     }
 
     pub fn as_caller(&self, caller: &Caller) -> Api {
@@ -124,7 +156,7 @@ impl Clients {
             return api.clone();
         }
         let user = User { name: caller.name.clone(), uid: caller.uid.clone(), groups: caller.groups.clone(), ..User::default() };
-        let api = Api { client: Client::new(self.server.service_as(user), "default") };
+        let api = Api::new(Client::new(self.server.service_as(user), "default"));
         if kept.len() >= KEPT {
             kept.clear();
         }

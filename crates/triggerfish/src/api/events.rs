@@ -30,10 +30,7 @@ pub async fn receive(state: &Arc<State>, call: Call, namespace: &str, discrimina
 type Waits = Option<(Duration, Option<tokio::sync::oneshot::Receiver<Outcome>>)>;
 
 async fn accept(state: &Arc<State>, call: &Call, namespace: &str, discriminator: &str) -> Result<(Accepted, Waits), Fault> {
-    let caller = match call.header("authorization") {
-        Some(_) => state.caller(call)?,
-        None => webhook::caller(state, call, namespace).await?,
-    };
+    let caller = if call.header("authorization").is_some() || call.certificate.is_some() { state.caller(call)? } else { webhook::caller(state, call, namespace).await? };
     let data = payload(&call.body)?;
     // Who may list the bindings of a namespace may post events to it.
     may_list(state, &caller, namespace).await?;

@@ -47,6 +47,7 @@ pub struct Call {
     pub headers: HeaderMap,
     pub body: bytes::Bytes,
     pub peer: Option<SocketAddr>,
+    pub certificate: Option<apiserver::ClientCertificate>,
 }
 
 impl Call {
@@ -67,7 +68,11 @@ impl State {
     /// Who calls, by the rules of the Argo Server: a `Bearer` token of the Kubernetes API.
     pub fn caller(&self, call: &Call) -> Result<Caller, Fault> {
         let given = call.header("authorization").map(str::to_owned).or_else(|| cookie(&call.headers));
-        let Some(given) = given else { return Err(Fault::no_token()) };
+        let Some(given) = given else {
+            // A client certificate of the Kubernetes API is as good as a token of it.
+            let user = call.certificate.as_ref().and_then(|c| self.clients.server().authenticate(&HeaderMap::new(), Some(c)).ok());
+            return user.map(|u| Caller::of(&u)).ok_or_else(Fault::no_token);
+        };
         if given.starts_with("Basic ") {
             use base64::Engine;
             let decoded = base64::engine::general_purpose::STANDARD.decode(given[6..].trim()).ok().and_then(|b| String::from_utf8(b).ok());
@@ -80,7 +85,7 @@ impl State {
         let mut headers = HeaderMap::new();
         let value = format!("Bearer {}", token.trim()).parse().map_err(|_| Fault::no_token())?;
         headers.insert(http::header::AUTHORIZATION, value);
-        let user = self.clients.server().authenticate(&headers).map_err(|_| Fault::new(401, 16, "Unauthorized"))?;
+        let user = self.clients.server().authenticate(&headers, None).map_err(|_| Fault::new(401, 16, "Unauthorized"))?;
         Ok(Caller::of(&user))
     }
 
@@ -112,6 +117,7 @@ where
         uri: parts.uri,
         headers: parts.headers,
         body,
+        certificate: parts.extensions.get::<apiserver::ClientCertificate>().cloned(),
         peer: parts.extensions.get::<crate::serve::listen::Peer>().map(|p| p.0),
     };
     let head = call.method == Method::HEAD;

@@ -45,7 +45,8 @@ pub struct Options {
 /// Namespaces that exist from the start.
 const NAMESPACES: [&str; 6] = ["default", "kube-system", "kube-public", "argo", "argo-events", "flux-system"];
 
-pub async fn run(options: Options) -> Result<(), String> {
+/// Serves until told to stop; calls `ready` once everything answers.
+pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     // Another part of the program may have chosen it already: there is only one choice.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let directory = Directory::open(&options.data_dir)?;
@@ -102,6 +103,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     state.ready.store(true, Ordering::Relaxed);
     greet(&directory.path, &kubeconfig, &kube_address.to_string(), &http_address.to_string(), fresh);
 
+    ready();
     signalled().await;
     tracing::info!("stopping: no new requests are taken, what is in hand is finished");
     state.ready.store(false, Ordering::Relaxed);
@@ -139,6 +141,6 @@ fn greet(data: &std::path::Path, kubeconfig: &std::path::Path, kube: &str, http:
     eprintln!("  Kubernetes     https://{kube}   export KUBECONFIG={}", kubeconfig.display());
     eprintln!("  data           {}", data.display());
     if fresh {
-        eprintln!("\nTry it: triggerfish hello --data-dir {}", data.display());
+        eprintln!("\nMake a first workflow run: triggerfish hello --data-dir {}", data.display());
     }
 }

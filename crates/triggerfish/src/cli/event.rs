@@ -1,0 +1,160 @@
+//! `triggerfish event send|list|show`
+
+use super::connect::Connection;
+use super::{Output, columns, print};
+use crate::kube_api::encode;
+use serde_json::Value;
+use std::io::Read;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Event {
+    /// Send an event.
+    Send(Send),
+    /// List events, newest first.
+    List(List),
+    /// Show what became of an event.
+    Show(Show),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Send {
+    /// The payload: JSON, or - for standard input.
+    #[arg(default_value = "{}")]
+    data: String,
+    /// The part of the path after the namespace.
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    discriminator: String,
+    /// A header, such as `x-github-event: push`; may be given more than once.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Do not wait for the dispatch.
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// At most so many.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    limit: u64,
+    #[arg(short, long, value_enum)]
+    output: Option<Output>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    id: String,
+    #[arg(short, long, value_enum)]
+    output: Option<Output>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Event {
+    pub async fn run(self) -> Result<(), String> {
+        match self {
+            Event::Send(c) => c.run().await,
+            Event::List(c) => c.run().await,
+            Event::Show(c) => c.run().await,
+        }
+    }
+}
+
+fn text<'a>(v: &'a Value, key: &str) -> &'a str {
+    v[key].as_str().unwrap_or("")
+}
+
+impl Send {
+    async fn run(self) -> Result<(), String> {
+        let mut data = self.data;
+        if data == "-" {
+            data.clear();
+            std::io::stdin().read_to_string(&mut data).map_err(|e| format!("standard input: {e}"))?;
+        }
+        let payload: Value = serde_json::from_str(&data).map_err(|_| format!("the payload is no JSON: {}", apiserver::gojson::error(data.as_bytes())))?;
+        let mut headers = vec![("prefer".to_owned(), if self.no_wait { "return=representation" } else { "wait=30, return=representation" }.to_owned())];
+        for h in &self.headers {
+            let (k, v) = h.split_once(':').ok_or_else(|| format!("--header {h:?}: write it as `name: value`"))?;
+            headers.push((k.trim().to_lowercase(), v.trim().to_owned()));
+        }
+        let (api, namespace) = self.connection.rest().await?;
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let record = api.event(&namespace, &self.discriminator, &payload, &headers).await.map_err(|e| e.message)?;
+        explain(&record);
+        Ok(())
+    }
+}
+
+impl List {
+    async fn run(self) -> Result<(), String> {
+        let (api, namespace) = self.connection.rest().await?;
+        let found = api.get(&format!("/api/v1/event-records/{}?limit={}", encode(&namespace), self.limit)).await.map_err(|e| e.message)?;
+        if let Some(how @ (Output::Json | Output::Yaml)) = self.output {
+            return print(&found, how);
+        }
+        let mut rows = vec![["RECEIVED", "ID", "DISCRIMINATOR", "FROM", "OUTCOME"].map(String::from).to_vec()];
+        for r in found["items"].as_array().into_iter().flatten() {
+            rows.push(vec![text(r, "received").chars().take(19).collect(), text(r, "id").into(), text(r, "discriminator").into(), text(r, "from").into(), summary(r)]);
+        }
+        if rows.len() == 1 {
+            eprintln!("no events are recorded in the namespace {namespace}");
+            return Ok(());
+        }
+        columns(&rows);
+        Ok(())
+    }
+}
+
+/// One line about what an event led to.
+fn summary(r: &Value) -> String {
+    if text(r, "phase") == "Waiting" {
+        return "waiting".into();
+    }
+    let all: Vec<&Value> = r["bindings"].as_array().into_iter().flatten().collect();
+    let count = |what: &str| all.iter().filter(|b| text(b, "outcome") == what).count();
+    let started: Vec<&str> = all.iter().map(|b| text(b, "workflow")).filter(|w| !w.is_empty()).collect();
+    match (started.len(), count("error")) {
+        (0, 0) => "nothing matched".into(),
+        (_, 0) => format!("started {}", started.join(", ")),
+        (_, n) => format!("{n} failed{}", if started.is_empty() { String::new() } else { format!(", started {}", started.join(", ")) }),
+    }
+}
+
+impl Show {
+    async fn run(self) -> Result<(), String> {
+        let (api, namespace) = self.connection.rest().await?;
+        let found = api.get(&format!("/api/v1/event-records/{}/{}", encode(&namespace), encode(&self.id))).await.map_err(|e| e.message)?;
+        if let Some(how @ (Output::Json | Output::Yaml)) = self.output {
+            return print(&found, how);
+        }
+        explain(&found);
+        Ok(())
+    }
+}
+
+/// An event and one line for each binding.
+fn explain(r: &Value) {
+    println!("id             {}", text(r, "id"));
+    println!("received       {} from {}", text(r, "received"), text(r, "from"));
+    println!("namespace      {}   discriminator {:?}", text(r, "namespace"), text(r, "discriminator"));
+    println!("payload        {}", r["payload"]);
+    if !text(r, "error").is_empty() {
+        println!("error          {}", text(r, "error"));
+    }
+    for b in r["bindings"].as_array().into_iter().flatten() {
+        let name = format!("{}/{}", text(b, "namespace"), text(b, "name"));
+        match text(b, "outcome") {
+            "matched" if text(b, "workflow").is_empty() => println!("binding        {name}: matched, submits nothing"),
+            "matched" => println!("binding        {name}: matched, started {}", text(b, "workflow")),
+            "notMatched" => println!("binding        {name}: not matched, false is: {}", text(b, "because")),
+            _ => println!("binding        {name}: error: {}", text(b, "message")),
+        }
+    }
+    if text(r, "phase") == "Waiting" {
+        println!("outcome        waits for dispatch");
+    }
+}

@@ -1,0 +1,82 @@
+//! `triggerfish serve`
+
+use super::connect::Connection;
+use super::hello;
+use crate::runtime::Engine;
+use crate::serve::{self, directory};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Where everything is kept [default: $XDG_DATA_HOME/triggerfish or ~/.local/share/triggerfish]
+    #[arg(long, env = "TRIGGERFISH_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// REST interface, pages and metrics: plain HTTP and TLS on one port.
+    #[arg(long, env = "TRIGGERFISH_HTTP_ADDRESS", default_value = "127.0.0.1:2746", value_name = "ADDRESS")]
+    http_address: String,
+    /// Kubernetes API: TLS.
+    #[arg(long, env = "TRIGGERFISH_KUBE_ADDRESS", default_value = "127.0.0.1:6443", value_name = "ADDRESS")]
+    kube_address: String,
+    /// How containers are run.
+    #[arg(long, env = "TRIGGERFISH_RUNTIME", value_enum, default_value = "process")]
+    runtime: Engine,
+    /// Apply the manifests of a folder, and apply them again when they change.
+    #[arg(long, value_name = "DIR")]
+    manifests: Option<PathBuf>,
+    /// Events that may wait for dispatch before senders are told to come back [default: as many as the disk holds]
+    #[arg(long, value_name = "N")]
+    event_operation_queue_size: Option<u64>,
+    /// Events dispatched at the same time.
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    event_worker_count: usize,
+    /// Serve only bindings and templates with this instance id.
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "ID")]
+    instance_id: String,
+    /// Seconds that a stop may take.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    grace: u64,
+    /// Make a first workflow run once the server is ready.
+    #[arg(long)]
+    hello: bool,
+    /// What is logged, such as `info` or `triggerfish=debug`.
+    #[arg(long, env = "TRIGGERFISH_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+impl Serve {
+    pub fn run(self) -> Result<(), String> {
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.log).map_err(|e| format!("--log {}: {e}", self.log))?;
+        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        // Pretty for people, JSON for machines.
+        if std::io::stderr().is_terminal() { logs.init() } else { logs.json().flatten_event(true).init() }
+        let data_dir = self.data_dir.clone().unwrap_or_else(directory::default_path);
+        let options = serve::Options {
+            data_dir: data_dir.clone(),
+            kube_address: self.kube_address,
+            http_address: self.http_address,
+            engine: self.runtime,
+            manifests: self.manifests,
+            queue: self.event_operation_queue_size,
+            workers: self.event_worker_count,
+            instance_id: self.instance_id,
+            grace: Duration::from_secs(self.grace),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+        let greeting = self.hello;
+        runtime.block_on(async move {
+            serve::run(options, move || {
+                if greeting {
+                    let connection = Connection { kubeconfig: None, data_dir: Some(data_dir), namespace: Some("argo".into()), server: None };
+                    tokio::spawn(async move {
+                        if let Err(e) = hello::say(&connection, "hello events").await {
+                            eprintln!("error: {e}");
+                        }
+                    });
+                }
+            })
+            .await
+        })
+    }
+}
