@@ -25,7 +25,7 @@ pub fn resources() -> Result<Vec<Resource>, String> {
     rbac_kinds(&mut d);
     review_kinds(&mut d);
     d.add::<coordination::Lease>("coordination.k8s.io", "Lease", "leases", |r| {
-        r.columns = vec![name(), Column::path("Holder", "string", ".spec.holderIdentity"), age()];
+        r.columns = vec![name(), Column::path("Holder", "string", ".spec.holderIdentity").described("@spec.holderIdentity"), age()];
     });
     d.add::<apiextensions::CustomResourceDefinition>("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", |r| {
         r.namespaced = false;
@@ -521,14 +521,9 @@ fn admit_binding(new: &Value, old: Option<&Value>) -> Admitted {
             errors.push(FieldError::required(format!("subjects[{i}].name"), ""));
         }
         match object::text(s, &["kind"]) {
-            "ServiceAccount" => {
-                if object::text(s, &["namespace"]).is_empty() {
-                    errors.push(FieldError::required(format!("subjects[{i}].namespace"), ""));
-                }
-            }
-            "User" | "Group" => {}
+            "ServiceAccount" | "User" | "Group" => {}
             other => {
-                let kind = FieldErrorKind::NotSupported(json!(other), ["Group", "ServiceAccount", "User"].map(String::from).to_vec());
+                let kind = FieldErrorKind::NotSupported(json!(other), ["ServiceAccount", "User", "Group"].map(String::from).to_vec());
                 errors.push(FieldError { path: format!("subjects[{i}].kind"), kind, detail: String::new() });
             }
         }

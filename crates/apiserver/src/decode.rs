@@ -200,7 +200,9 @@ pub fn field_validation(call: &Call) -> Result<FieldValidation, Status> {
 pub fn field_problems(r: &Resource, o: &Value, repeated: &[String]) -> Vec<String> {
     let mut out: Vec<String> = repeated.iter().map(|p| format!("duplicate field {p:?}")).collect();
     let mut unknown = schema::unknown_fields(&r.schema, o);
-    unknown.extend(unknown_metadata(o));
+    if r.custom {
+        unknown.extend(unknown_metadata(o));
+    }
     out.extend(unknown.iter().map(|p| format!("unknown field {p:?}")));
     out
 }
@@ -220,6 +222,7 @@ pub fn conform(r: &Resource, o: &mut Value) -> Result<(), Status> {
     check_metadata_types(o, r)?;
     if !r.custom {
         schema::drop_nulls(o);
+        drop_empty(o);
         if let Some(why) = type_error(&r.schema, o, "", &r.kind) {
             return Err(Status::bad_request(format!("{} in version {:?} cannot be handled as a {}: {why}", r.kind, r.version, r.kind)));
         }
@@ -230,6 +233,15 @@ pub fn conform(r: &Resource, o: &mut Value) -> Result<(), Status> {
     crate::object::meta(o).retain(|k, v| META.contains(&k.as_str()) && !v.is_null());
     schema::apply_defaults(&r.schema, o);
     Ok(())
+}
+
+/// Go leaves empty maps and lists of these members out.
+fn drop_empty(o: &mut Value) {
+    let empty = |v: &Value| v.as_object().is_some_and(Map::is_empty) || v.as_array().is_some_and(Vec::is_empty);
+    if let Some(m) = o.as_object_mut() {
+        m.retain(|k, v| !(matches!(k.as_str(), "data" | "binaryData" | "stringData" | "secrets" | "imagePullSecrets" | "subjects") && empty(v)));
+    }
+    crate::object::meta(o).retain(|k, v| !(matches!(k.as_str(), "labels" | "annotations" | "finalizers" | "ownerReferences") && empty(v)));
 }
 
 fn check_metadata_types(o: &Value, r: &Resource) -> Result<(), Status> {

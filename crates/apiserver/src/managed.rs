@@ -348,9 +348,12 @@ fn store(o: &mut Value, mut list: Vec<Entry>) {
         .iter()
         .map(|e| {
             let mut o = json!({
-                "manager": e.manager, "operation": e.operation, "apiVersion": e.api_version, "time": e.time,
+                "manager": e.manager, "operation": e.operation, "apiVersion": e.api_version,
                 "fieldsType": "FieldsV1", "fieldsV1": e.fields.to_json(),
             });
+            if !e.time.is_empty() {
+                o["time"] = json!(e.time);
+            }
             if !e.subresource.is_empty() {
                 o["subresource"] = json!(e.subresource);
             }
@@ -384,10 +387,16 @@ impl Writer<'_> {
 
 /// Records an ordinary write: the writer now manages what it changed, nobody manages what is gone.
 pub fn track_update(schema: &Schema, old: Option<&Value>, new: &mut Value, w: &Writer) {
-    let asked_reset = object::at(new, &["metadata", "managedFields"]).and_then(Value::as_array).is_some_and(|l| l.is_empty() || l.iter().all(|e| e.as_object().is_some_and(Map::is_empty)));
     let mut list = old.map(entries).unwrap_or_default();
-    if asked_reset && old.is_some() {
-        list.clear();
+    // A client may rewrite who manages what; an empty list starts anew.
+    let given = object::at(new, &["metadata", "managedFields"]).and_then(Value::as_array);
+    if let (Some(given), Some(old)) = (given, old) {
+        let known = object::at(old, &["metadata", "managedFields"]).and_then(Value::as_array);
+        if given.iter().all(|e| e.as_object().is_some_and(Map::is_empty)) {
+            list.clear();
+        } else if known != Some(given) {
+            list = entries(new);
+        }
     }
     let (changed, removed) = changes(schema, w.typed, old, new);
     let (changed, removed) = (w.reset(changed), w.reset(removed));
@@ -422,6 +431,7 @@ pub fn track_update(schema: &Schema, old: Option<&Value>, new: &mut Value, w: &W
 /// A field that somebody else manages with another value.
 #[derive(Debug, Clone)]
 pub struct ApplyConflict {
+    /// The manager, in words.
     pub described: String,
     pub path: String,
 }
@@ -465,6 +475,11 @@ pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, w: &Writer, 
         }
     }
     if !conflicts.is_empty() {
+        // kubectl takes over what it had applied from the client's side before.
+        let own = live.filter(|_| w.manager == "kubectl").and_then(last_applied).map(|o| applied(schema, &o));
+        if own.is_some_and(|own| conflicts.iter().all(|c| own.paths().contains(&c.path))) {
+            return apply(schema, live, config, w, true);
+        }
         return Err(conflicts);
     }
     match list.iter_mut().find(|e| is_mine(e)) {
@@ -478,6 +493,12 @@ pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, w: &Writer, 
     }
     store(&mut merged, list);
     Ok(merged)
+}
+
+/// The configuration that `kubectl apply` noted on the object.
+fn last_applied(o: &Value) -> Option<Value> {
+    let text = object::at(o, &["metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"])?.as_str()?;
+    serde_json::from_str(text).ok()
 }
 
 fn merge(schema: Option<&Schema>, live: &mut Value, config: &Value, root: bool) {

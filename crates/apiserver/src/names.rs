@@ -127,12 +127,19 @@ pub fn check_metadata(o: &Value, rule: NameRule, custom: bool, namespaced: bool)
             errors.push(FieldError::invalid(format!("metadata.finalizers[{i}]"), f, "name is neither a standard finalizer name nor is it fully qualified"));
         }
     }
-    for (i, owner) in object::owners(o).enumerate() {
-        for (field, what) in [("apiVersion", "version"), ("kind", "kind"), ("name", "name"), ("uid", "uid")] {
+    let mut controllers = 0;
+    for owner in object::owners(o) {
+        controllers += usize::from(owner.get("controller") == Some(&Value::Bool(true)));
+        for (field, why) in [("apiVersion", "version must not be empty"), ("kind", "must not be empty"), ("name", "must not be empty"), ("uid", "must not be empty")] {
             if object::text(owner, &[field]).is_empty() {
-                errors.push(FieldError::invalid(format!("metadata.ownerReferences[{i}].{field}"), "", format!("{what} must not be empty")));
+                errors.push(FieldError::invalid(format!("metadata.ownerReferences.{field}"), "", why));
             }
         }
+    }
+    if controllers > 1 {
+        let all = o["metadata"]["ownerReferences"].clone();
+        let names: Vec<String> = object::owners(o).filter(|w| w.get("controller") == Some(&Value::Bool(true))).map(|w| format!("{}/{}", object::text(w, &["kind"]), object::text(w, &["name"]))).collect();
+        errors.push(FieldError::invalid("metadata.ownerReferences", all, format!("Only one reference can have Controller set to true. Found \"true\" in references for {}", names.join(" and "))));
     }
     errors
 }

@@ -257,7 +257,7 @@ fn message(raw: &[u8], fields: &[Field], depth: usize) -> Result<Map<String, Val
             if let Value::Object(members) = value {
                 out.extend(members);
             }
-        } else if !is_empty_text(&value) || f.name == "value" {
+        } else if !(is_empty_text(&value) && f.name != "value" || f.name == "generation" && value == 0) {
             out.insert(f.name.into(), value);
         }
     }

@@ -40,7 +40,7 @@ pub fn include(query: &Query) -> Result<Include, Status> {
         "" | "Metadata" => Ok(Include::Metadata),
         "None" => Ok(Include::None),
         "Object" => Ok(Include::Object),
-        other => Err(Status::bad_request(format!("includeObject: Unsupported value: {other:?}: supported values: \"Metadata\", \"None\", \"Object\""))),
+        other => Err(Status::bad_request(format!("Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"))),
     }
 }
 
@@ -66,7 +66,7 @@ impl State {
 
     pub fn get(&self, call: &Call, info: &Info, r: &Resource) -> Result<Answer, Status> {
         let form = negotiate(&call.headers, false)?;
-        self.wait_for_version(&call.query)?;
+        self.wait_for_version(&call.query, false)?;
         let stored = self.find(r, &info.namespace, &info.name)?;
         if form.is_plain() && r.version == r.storage_version {
             return Ok(respond::bytes(200, "application/json", stored.json));
@@ -75,12 +75,12 @@ impl State {
     }
 
     /// A version that has not been reached is refused: nobody will write it soon.
-    fn wait_for_version(&self, query: &Query) -> Result<(), Status> {
+    fn wait_for_version(&self, query: &Query, list: bool) -> Result<(), Status> {
         let text = query.get("resourceVersion");
         if text.is_empty() {
             return Ok(());
         }
-        let wanted: u64 = text.parse().map_err(|_| invalid_version(text))?;
+        let wanted: u64 = text.parse().map_err(|_| invalid_version(text, list))?;
         let now = self.store.version();
         if wanted > now {
             return Err(too_large(wanted, now));
@@ -92,8 +92,8 @@ impl State {
         let form = negotiate(&call.headers, true)?;
         let q = &call.query;
         let selection = Selection::read(q, info, r)?;
-        check_version_match(q, r)?;
-        self.wait_for_version(q)?;
+        check_version_match(q)?;
+        self.wait_for_version(q, true)?;
         let limit = q.number("limit")?.unwrap_or(0) as usize;
         let (mut after, mut at) = (None, None);
         match q.get("continue") {
@@ -195,8 +195,10 @@ fn without_kind(s: &Stored) -> Vec<u8> {
     serde_json::to_vec(&v).unwrap_or_default()
 }
 
-fn invalid_version(text: &str) -> Status {
-    Status::bad_request(format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"))
+/// A version that is no number: a bad request of a list, an internal error elsewhere, as the original has it.
+pub fn invalid_version(text: &str, list: bool) -> Status {
+    let why = format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
+    if list { Status::bad_request(format!("invalid resource version: {why}")) } else { Status::new(500, "", why) }
 }
 
 pub fn too_large(wanted: u64, now: u64) -> Status {
@@ -210,8 +212,11 @@ pub fn too_large(wanted: u64, now: u64) -> Status {
     s
 }
 
-fn check_version_match(q: &Query, r: &Resource) -> Result<(), Status> {
+fn check_version_match(q: &Query) -> Result<(), Status> {
     use crate::status::{FieldError, FieldErrorKind};
+    if q.has("sendInitialEvents") {
+        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")]));
+    }
     let how = q.get("resourceVersionMatch");
     if how.is_empty() {
         return Ok(());
@@ -230,7 +235,6 @@ fn check_version_match(q: &Query, r: &Resource) -> Result<(), Status> {
     if how == "Exact" && q.get("resourceVersion") == "0" {
         return forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
     }
-    let _ = r;
     Ok(())
 }
 

@@ -14,6 +14,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 const RETRIES: usize = 16;
+/// Namespaces that the server itself relies on.
+const PERMANENT: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 #[derive(Debug, Clone, Default)]
 struct Options {
@@ -67,6 +69,9 @@ enum Outcome {
 
 impl State {
     pub async fn delete(&self, call: &Call, info: &Info, r: &Resource) -> Result<Answer, Status> {
+        if r.plural == "namespaces" && PERMANENT.contains(&info.name.as_str()) {
+            return Err(Status::forbidden("", "namespaces", &info.name, "this namespace may not be deleted"));
+        }
         let form = negotiate(&call.headers, false)?;
         let options = Options::read(call)?;
         match self.delete_one(r, &info.namespace, &info.name, &options).await? {

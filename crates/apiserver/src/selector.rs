@@ -92,7 +92,11 @@ fn parse_term(t: &str) -> Result<Term, String> {
         };
     }
     if t.split_whitespace().count() > 1 {
-        let second = t.split_whitespace().nth(1).unwrap_or("");
+        let mut words = t.split_whitespace().skip(1);
+        let second = words.next().unwrap_or("");
+        if matches!(second, "in" | "notin") {
+            return Err(format!("found '{}' expected: '('", words.next().unwrap_or("")));
+        }
         return Err(format!("found '{second}', expected: in, notin, =, ==, !=, gt, lt"));
     }
     Ok(Term::Exists(label_key(t)?))

@@ -265,6 +265,10 @@ impl State {
             ("pods", "log") => Some(if info.verb == "get" { self.pod_log(call, info).await } else { Err(Status::method_not_allowed()) }),
             ("pods", "exec" | "attach" | "portforward") => Some(self.no_kubelet(info)),
             ("namespaces", "finalize") => None,
+            (_, "status") if r.status && matches!(info.verb.as_str(), "create" | "delete") => {
+                let what = crate::status::qualified(&r.group, &r.plural);
+                Some(Err(Status::new(405, "MethodNotAllowed", format!("{} is not supported on resources of kind {what:?}", info.verb)).about(&r.group, &r.plural, "")))
+            }
             (_, "status") if r.status => None,
             _ if r.custom => Some(Err(Status::not_found(&r.group, &r.plural, &info.name))),
             _ => Some(Err(Status::no_such_path())),

@@ -55,10 +55,7 @@ impl State {
         let initial = check_initial_events(call)?;
         let since = match q.get("resourceVersion") {
             "" | "0" => None,
-            text => Some(text.parse::<u64>().map_err(|e| {
-                let _ = e;
-                Status::new(500, "", format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
-            })?),
+            text => Some(text.parse::<u64>().map_err(|_| crate::read::invalid_version(text, false))?),
         };
         let timeout = q.number("timeoutSeconds")?.filter(|n| *n > 0).map_or(LONGEST, Duration::from_secs);
         let timeout = match q.get("timeout").trim_end_matches('s').parse::<u64>() {
@@ -112,8 +109,13 @@ fn check_initial_events(call: &Call) -> Result<Initial, Status> {
         }
         return Ok(Initial::ByVersion);
     }
-    if how != "NotOlderThan" {
-        return invalid(FieldError::forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+    let wrong = FieldError::forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    if !how.is_empty() && how != "NotOlderThan" {
+        let kind = crate::status::FieldErrorKind::NotSupported(json!(how), vec!["NotOlderThan".into()]);
+        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[wrong, FieldError { path: "resourceVersionMatch".into(), kind, detail: String::new() }]));
+    }
+    if how.is_empty() {
+        return invalid(wrong);
     }
     Ok(if q.flag("sendInitialEvents") { Initial::Yes } else { Initial::No })
 }
@@ -260,7 +262,7 @@ impl Watch {
     }
 
     async fn bookmark(&mut self, end_of_initial: bool) -> Result<(), End> {
-        let mut meta = json!({"resourceVersion": self.seen.to_string(), "creationTimestamp": null});
+        let mut meta = json!({"resourceVersion": self.seen.to_string()});
         if end_of_initial {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }

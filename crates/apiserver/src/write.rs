@@ -114,11 +114,12 @@ impl State {
         if r.namespaced {
             self.check_namespace(&o, r)?;
         }
-        conform(r, &mut o)?;
-        fresh_metadata(&mut o, r);
         if r.status && r.custom {
+            // What a client says of the status does not count; the schema's defaults do.
             object::map(&mut o).remove("status");
         }
+        conform(r, &mut o)?;
+        fresh_metadata(&mut o, r);
         for attempt in 0.. {
             if generated {
                 let name = object::generated_name(object::text(&o, &["metadata", "generateName"]));
@@ -315,6 +316,13 @@ impl State {
         if r.generations && significant {
             object::set_meta(&mut new, "generation", object::generation(&old) + 1);
         }
+        if object::is_deleting(&old) {
+            let fresh: Vec<&str> = object::finalizers(&new).into_iter().filter(|f| !object::finalizers(&old).contains(f)).collect();
+            if !fresh.is_empty() {
+                let e = FieldError::forbidden("metadata.finalizers", format!("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", fresh.iter().map(|f| format!("{f:?}")).collect::<Vec<_>>().join(", ")));
+                return Err(change.invalid(object::name(&new), &[e]));
+            }
+        }
         self.admit(change, &new, Some(&old))?;
         let manager = change.manager();
         if !applied {
@@ -370,8 +378,8 @@ impl State {
             let mut new = old.clone();
             patch.apply(&mut new, r)?;
             if !new.is_object() || object::name(&new) != info.name {
-                let e = FieldError::invalid("metadata.name", new.pointer("/metadata/name").cloned().unwrap_or_default(), "field is immutable");
-                return Err(change.invalid(&info.name, &[e]));
+                let (given, wanted) = (object::name(&new), &info.name);
+                return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({wanted})")));
             }
             let problems = field_problems(r, &new, &[]);
             if change.validation == FieldValidation::Strict && !problems.is_empty() {
@@ -382,6 +390,9 @@ impl State {
             let asked = object::resource_version(&new);
             if !asked.is_empty() && asked != stored.rv.to_string() {
                 return Err(Status::modified(&r.group, &r.plural, &info.name));
+            }
+            if !object::uid(&new).is_empty() && object::uid(&new) != object::uid(&old) {
+                return Err(change.invalid(&info.name, &[FieldError::invalid("metadata.uid", object::uid(&new), "field is immutable")]));
             }
             if new["apiVersion"] != old["apiVersion"] || new["kind"] != old["kind"] {
                 return Err(Status::bad_request("a patch may not change apiVersion or kind"));
@@ -406,7 +417,8 @@ impl State {
         let mut config = decode::yaml(&call.body).map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
         let (version, kind) = (object::text(&config, &["apiVersion"]).to_owned(), object::text(&config, &["kind"]).to_owned());
         if version != r.api_version() || kind != r.kind {
-            return Err(Status::bad_request(format!("the patch is for {version}, Kind={kind}; this path holds {}, Kind={}", r.api_version(), r.kind)));
+            let shown = if version.is_empty() { "/".to_owned() } else { version };
+            return Err(Status::bad_request(format!("invalid object type: {shown}, Kind={kind}")));
         }
         if !object::text(&config, &["metadata", "name"]).is_empty() && object::name(&config) != info.name {
             return Err(Status::bad_request(format!("the name of the object ({}) does not match the name on the URL ({})", object::name(&config), info.name)));

@@ -117,7 +117,7 @@ impl<'a> Checker<'a, '_> {
                 let (x, y) = (self.visit(a)?, self.visit(b)?);
                 self.operator(n, *op, x, y)?
             }
-            Kind::Member { of, property, .. } => self.member(of, property)?,
+            Kind::Member { of, property, optional } => self.member(of, property, *optional)?,
             Kind::Slice { of, from, to } => {
                 let t = self.visit(of)?;
                 for part in [from, to].into_iter().flatten() {
@@ -217,18 +217,23 @@ impl<'a> Checker<'a, '_> {
         Err(Error::compile(n.at, format!("unknown name {name}{hint}")))
     }
 
-    fn member(&mut self, of: &'a Node, property: &'a Node) -> Result<Type, Error> {
+    fn member(&mut self, of: &'a Node, property: &'a Node, optional: bool) -> Result<Type, Error> {
         let (t, key) = (self.visit(of)?, self.visit(property)?);
         let at = property.at;
         if let Kind::Name(name) = &of.kind
             && name == "$env"
             && let Kind::Text(k) = &property.kind
         {
-            return self.variables.get(k).map(Type::of).ok_or_else(|| Error::compile(at, format!("unknown name {k}")));
+            return match self.variables.get(k) {
+                Some(v) => Ok(Type::of(v)),
+                None if optional => Ok(Type::Unknown),
+                None => Err(Error::compile(at, format!("unknown name {k}"))),
+            };
         }
         match (t, key) {
             (Type::Unknown, _) | (Type::Map, Type::Text | Type::Unknown) | (Type::List, Type::Int | Type::Float | Type::Unknown) => Ok(Type::Unknown),
-            (Type::Text, Type::Int | Type::Float | Type::Unknown) => Ok(Type::Unknown),
+            (Type::Text, Type::Int | Type::Float) => Err(Error::compile(at, format!("type string[{}] is undefined", key.shown()))),
+            (Type::Text, Type::Unknown) => Ok(Type::Unknown),
             (Type::Map, other) => Err(Error::compile(at, format!("cannot use {} to get an element from {}", other.shown(), t.shown()))),
             (Type::List, other) => Err(Error::compile(at, format!("array elements can only be selected using an integer (got {})", other.shown()))),
             (other, _) => {
@@ -256,7 +261,7 @@ impl<'a> Checker<'a, '_> {
             }
             Op::In => match b {
                 Type::Map => a.is(Type::Text),
-                Type::List | Type::Unknown | Type::Nil => true,
+                Type::List | Type::Unknown => true,
                 _ => false,
             },
             Op::Contains | Op::StartsWith | Op::EndsWith | Op::Matches => (a.is(Type::Text) || a == Type::Nil) && (b.is(Type::Text) || b == Type::Nil),

@@ -145,6 +145,10 @@ pub fn impersonate(headers: &HeaderMap, caller: Arc<User>, rbac: &Rbac) -> Resul
         Some(sa) if groups.is_empty() => User::service_account(&account_ns, sa, ""),
         _ => User { name: name.clone(), ..User::default() },
     };
+    if let Some(uid) = all("impersonate-uid").into_iter().next() {
+        may("uids", "", &uid)?;
+        user.uid = uid;
+    }
     if !groups.is_empty() {
         user.groups.append(&mut groups);
     }

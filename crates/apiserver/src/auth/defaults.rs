@@ -82,6 +82,7 @@ pub fn cluster_roles(product: Option<(&str, &[String])>) -> Vec<Value> {
         role("system:basic-user", &basic, None),
         role("system:discovery", &[paths(&["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/"])], None),
         role("system:public-info-viewer", &[paths(&["/healthz", "/livez", "/readyz", "/version", "/version/"])], None),
+        role("system:service-account-issuer-discovery", &[paths(&["/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/"])], None),
         role("system:aggregate-to-admin", &admin, Some("admin")),
         role("system:aggregate-to-edit", &edit, Some("edit")),
         role("system:aggregate-to-view", &view, Some("view")),
@@ -95,6 +96,7 @@ pub fn cluster_role_bindings() -> Vec<Value> {
         binding("cluster-admin", &[super::MASTERS]),
         binding("system:basic-user", &[super::AUTHENTICATED]),
         binding("system:discovery", &[super::AUTHENTICATED]),
+        binding("system:service-account-issuer-discovery", &["system:serviceaccounts"]),
         binding("system:public-info-viewer", &[super::AUTHENTICATED, super::UNAUTHENTICATED]),
     ]
 }

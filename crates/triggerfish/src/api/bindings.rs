@@ -15,7 +15,8 @@ pub fn options(call: &Call) -> String {
     let mut out = Vec::new();
     for name in OPTIONS {
         let value = call.query.get(&format!("listOptions.{name}"));
-        if !value.is_empty() {
+        // A negative limit means none, as in the original.
+        if !value.is_empty() && !(name == "limit" && value.starts_with('-')) {
             out.push(format!("{name}={}", crate::kube_api::encode(value)));
         }
     }

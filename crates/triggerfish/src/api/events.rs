@@ -63,12 +63,14 @@ async fn accept(state: &Arc<State>, call: &Call, namespace: &str, discriminator:
 
 /// The first JSON value of a body; what follows it is ignored, as the original does.
 fn payload(body: &[u8]) -> Result<Option<Box<RawValue>>, Fault> {
-    let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Box<RawValue>>();
+    // Bytes that are no UTF-8 become U+FFFD, as in the original.
+    let text = String::from_utf8_lossy(body);
+    let mut values = serde_json::Deserializer::from_str(&text).into_iter::<Box<RawValue>>();
     match values.next() {
         None => Ok(None),
         Some(Ok(v)) if v.get() == "null" => Ok(None),
         Some(Ok(v)) => Ok(Some(v)),
-        Some(Err(_)) => Err(Fault::invalid(apiserver::gojson::error(body))),
+        Some(Err(_)) => Err(Fault::invalid(apiserver::gojson::error(body).replace("unexpected end of JSON input", "unexpected EOF"))),
     }
 }
 

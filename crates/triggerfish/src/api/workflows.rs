@@ -46,6 +46,9 @@ pub async fn create(state: &Arc<State>, call: &Call, namespace: &str) -> Result<
     sign(&mut w, &caller);
     let api = state.clients.as_caller(&caller);
     let stored = stored_template(&api, &w).await.map_err(Fault::internal)?;
+    if let workflow::Stored::Missing(why) = &stored {
+        return Err(Fault::not_found(why.clone()));
+    }
     workflow::validate(&w, &stored).map_err(Fault::invalid)?;
     let dry = body.pointer("/createOptions/dryRun").and_then(Value::as_array).is_some_and(|l| !l.is_empty());
     if dry {

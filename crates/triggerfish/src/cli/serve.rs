@@ -34,6 +34,9 @@ pub struct Serve {
     /// Serve only bindings and templates with this instance id.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "ID")]
     instance_id: String,
+    /// Leave workflows and Pods to another controller: accept and dispatch events only.
+    #[arg(long)]
+    without_engine: bool,
     /// Seconds that a stop may take.
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     grace: u64,
@@ -61,6 +64,7 @@ impl Serve {
             queue: self.event_operation_queue_size,
             workers: self.event_worker_count,
             instance_id: self.instance_id,
+            without_engine: self.without_engine,
             grace: Duration::from_secs(self.grace),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;

@@ -219,6 +219,8 @@ pub fn workflow(start: &Start, binding: &Binding, template: &Json, creator: &Cre
     }
     labels.extend(start.labels.iter().map(|(k, v)| (k.clone(), json!(v))));
     annotations.extend(start.annotations.iter().map(|(k, v)| (k.clone(), json!(v))));
+    // Nobody says of himself who he is.
+    labels.retain(|k, _| !matches!(k.as_str(), "workflows.argoproj.io/creator" | "workflows.argoproj.io/creator-email" | "workflows.argoproj.io/creator-preferred-username"));
     labels.extend(creator.labels());
     labels.insert("workflows.argoproj.io/workflow-event-binding".into(), json!(binding.name));
     let mut reference = json!({"name": start.template});

@@ -177,7 +177,9 @@ impl Dispatcher {
         let suffix = route::suffix(&event.id, &binding.uid);
         let (name, prefix) = route::workflow_name(start.name.as_deref(), start.generate_name.as_deref(), &start.template, &suffix);
         o["metadata"]["name"] = json!(name);
-        o["metadata"]["generateName"] = json!(prefix);
+        if !prefix.is_empty() {
+            o["metadata"]["generateName"] = json!(prefix);
+        }
         let cause = format!("{}/{}", event.id, binding.uid);
         o["metadata"]["annotations"]["triggerfish.dev/event-id"] = json!(event.id);
         o["metadata"]["annotations"]["triggerfish.dev/event-cause"] = json!(cause);

@@ -38,6 +38,8 @@ pub struct Options {
     pub queue: Option<u64>,
     pub workers: usize,
     pub instance_id: String,
+    /// Workflows and Pods are somebody else's.
+    pub without_engine: bool,
     /// How long a stop may take.
     pub grace: Duration,
 }
@@ -87,8 +89,10 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
 
     tokio::spawn(bindings::run(clients.clone(), live));
     let dispatching = tokio::spawn(dispatcher.run(stopped.clone()));
-    tokio::spawn(workflows::Controller::new(&clients).run());
-    tokio::spawn(pods.clone().run());
+    if !options.without_engine {
+        tokio::spawn(workflows::Controller::new(&clients).run());
+        tokio::spawn(pods.clone().run());
+    }
     if let Some(folder) = &options.manifests {
         tokio::spawn(manifests::run(clients.component("manifests"), folder.clone()));
     }

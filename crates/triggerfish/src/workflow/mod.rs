@@ -100,8 +100,9 @@ impl Run {
             }
             self.begin(stored);
         }
-        let template = specification::entry(&spec)?;
-        let inputs = specification::inputs(&template, &spec, &self.workflow)?;
+        let invalid = |e: String| format!("invalid spec: {e}");
+        let template = specification::entry(&spec).map_err(invalid)?;
+        let inputs = specification::inputs(&template, &spec, &self.workflow).map_err(invalid)?;
         let template = tags::substitute(&template, &inputs, &self.workflow, &spec)?;
         let name = self.name();
         let deadline = self.deadline(&spec)?;

@@ -71,13 +71,13 @@ pub fn entry(spec: &WorkflowSpec) -> Result<Template, String> {
 pub fn inputs(template: &Template, spec: &WorkflowSpec, workflow: &Value) -> Result<Vec<(String, String)>, String> {
     let given = arguments(spec);
     if let Some((name, _)) = given.iter().find(|(_, v)| v.is_none()) {
-        return Err(format!("invalid spec: spec.arguments.{name}.value or spec.arguments.{name}.valueFrom is required"));
+        return Err(format!("spec.arguments.{name}.value or spec.arguments.{name}.valueFrom is required"));
     }
     let mut out = Vec::new();
     for p in template.inputs.as_ref().and_then(|i| i.parameters.clone()).unwrap_or_default() {
         let name = p.name.clone().unwrap_or_default();
         let found = given.get(&name).cloned().flatten().or_else(|| value(&p));
-        let text = found.ok_or_else(|| format!("invalid spec: templates.{} inputs.parameters.{name} was not supplied", template.name.clone().unwrap_or_default()))?;
+        let text = found.ok_or_else(|| format!("templates.{} inputs.parameters.{name} was not supplied", template.name.clone().unwrap_or_default()))?;
         let text = super::tags::replace(&text, &super::tags::globals(workflow, spec));
         if let Some(allowed) = p.allowed.as_ref().filter(|a| !a.iter().any(|x| x.0 == text)) {
             let list: Vec<&str> = allowed.iter().map(|a| a.0.as_str()).collect();
