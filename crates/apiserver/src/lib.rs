@@ -42,7 +42,7 @@ mod write;
 pub use auth::{ClientCertificate, User, pki::Pki, pki::write_private};
 pub use body::Body;
 pub use builtin::generator as schema_generator;
-pub use resource::{Admitted, Column, Provided};
+pub use resource::{Admit, Admitted, Column, Provided};
 pub use server::{ApiServer, Config, LogOptions, LogSource, Service};
 pub use status::{FieldError, FieldErrorKind, Status};
 pub use crd::name_column;

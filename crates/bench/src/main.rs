@@ -1,1 +1,72 @@
-fn main() {}
+//! Whole-system measurements. Each starts the real server on a directory of its own, puts a bounded load on it, and
+//! prints a table with the floor that was measured in the same run: compare the ratios, the machine is noisy.
+//!
+//!     cargo build --release -p triggerfish && cargo run --release -p bench -- events
+
+mod crash;
+mod events;
+mod floor;
+mod footprint;
+mod http;
+mod latency;
+mod server;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Measures the real server; build it first: cargo build --release -p triggerfish")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Accepted events per second, CPU per event, beside the floors.
+    Events {
+        /// Seconds of load per row.
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+        /// Connections, one row each.
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+        connections: Vec<usize>,
+        /// Also build up and drain a backlog of so many events.
+        #[arg(long, default_value_t = 0)]
+        backlog: u64,
+    },
+    /// From POST to the job's first instruction, and jobs per second, beside a bare spawn.
+    Latency {
+        #[arg(long, default_value_t = 200)]
+        rounds: usize,
+    },
+    /// Kill -9 at random moments under load: nothing lost, nothing doubled.
+    Crash {
+        #[arg(long, default_value_t = 200)]
+        kills: usize,
+    },
+    /// Start to ready, idle memory, size of the program.
+    Footprint,
+    /// The floor for events alone: a server that answers without disk. Started by `events`.
+    #[command(hide = true)]
+    Echo,
+}
+
+fn main() {
+    match Cli::parse().what {
+        What::Events { seconds, connections, backlog } => events::run(seconds, &connections, backlog),
+        What::Latency { rounds } => latency::run(rounds),
+        What::Crash { kills } => crash::run(kills),
+        What::Footprint => footprint::run(),
+        What::Echo => floor::echo(),
+    }
+}
+
+/// Microseconds with one digit.
+fn micros(seconds: f64) -> String {
+    format!("{:.1} µs", seconds * 1e6)
+}
+
+/// The value at a share of a sorted list.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    sorted.get(((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
+}

@@ -18,6 +18,8 @@ pub mod bus;
 pub mod route;
 /// Decides how a workflow goes on.
 pub mod workflow;
+/// Reads what a workflow refers to.
+pub mod lookup;
 /// Runs Pods as processes or containers.
 pub mod runtime;
 /// The REST façade.

@@ -54,7 +54,7 @@ async fn accept(state: &Arc<State>, call: &Call, namespace: &str, discriminator:
         Refused::Storage(why) => Fault::new(503, 14, format!("operation queue full: the event could not be stored ({why}); it was not accepted, send it again")),
     })?;
     let waits = wait(call).map(|d| {
-        let receiver = (!accepted.repeated || state.bus.get(&accepted.id).is_ok_and(|r| r.is_some_and(|r| r.outcome.is_none()))).then(|| state.dispatcher.waiting.on(accepted.seq));
+        let receiver = (!accepted.repeated || state.bus.get(&accepted.id).is_ok_and(|r| r.is_some_and(|r| r.outcome.is_none()))).then(|| state.waiting.on(accepted.seq));
         // The outcome may have come between the commit and the registration.
         (d, receiver)
     });

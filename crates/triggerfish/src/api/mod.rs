@@ -15,10 +15,9 @@ mod workflows;
 pub use answer::{Answer, Fault};
 pub use metrics::Counters;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, Waiting};
 use crate::event::Caller;
 use crate::kube_api::{Api, Clients};
-use crate::serve::dispatch::Dispatcher;
 use apiserver::Query;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, Uri};
@@ -30,7 +29,7 @@ use std::sync::Arc;
 pub struct State {
     pub clients: Arc<Clients>,
     pub bus: Arc<Bus>,
-    pub dispatcher: Arc<Dispatcher>,
+    pub waiting: Arc<Waiting>,
     pub counters: Counters,
     pub ready: std::sync::atomic::AtomicBool,
 }
@@ -38,6 +37,10 @@ pub struct State {
 /// Largest bodies, in bytes: with credentials, and without (webhooks).
 const MAX_BODY: usize = 100 * 1024 * 1024;
 const MAX_WEBHOOK: usize = 2 * 1024 * 1024;
+
+/// Who is at the other end of a connection; put into a request's extensions by who accepted it.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
 
 /// One request, read.
 pub struct Call {
@@ -118,7 +121,7 @@ where
         headers: parts.headers,
         body,
         certificate: parts.extensions.get::<apiserver::ClientCertificate>().cloned(),
-        peer: parts.extensions.get::<crate::serve::listen::Peer>().map(|p| p.0),
+        peer: parts.extensions.get::<Peer>().map(|p| p.0),
     };
     let head = call.method == Method::HEAD;
     let mut answer = routes::route(state, call).await.unwrap_or_else(|f| f.answer());

@@ -5,7 +5,7 @@ use super::{Call, State, bindings, fields};
 use crate::event::Caller;
 use crate::kube_api::{Api, path};
 use crate::route::Creator;
-use crate::serve::workflows::stored_template;
+use crate::lookup::stored_template;
 use crate::workflow;
 use axum::body::Body;
 use bytes::Bytes;

@@ -3,7 +3,10 @@
 //! One SQLite file with one writer that commits what is waiting together. A repeated event (same identity within the
 //! window) is recognised by the log itself.
 
+mod waiting;
 mod writer;
+
+pub use waiting::Waiting;
 
 use crate::event::{Event, Outcome};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};

@@ -8,7 +8,7 @@ pub mod workflow;
 pub mod workflow_event_binding;
 pub mod workflow_template;
 
-use apiserver::Provided;
+use apiserver::{Admit, Provided};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,13 +19,14 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "argoproj.io/v1alpha1";
 
 /// Every kind that this program provides.
-pub fn all() -> Vec<Provided> {
+/// `admit_binding` looks at bindings before they are stored.
+pub fn all(admit_binding: Admit) -> Vec<Provided> {
     vec![
         workflow::provided(),
         workflow_template::provided(),
         cluster_workflow_template::provided(),
         cron_workflow::provided(),
-        workflow_event_binding::provided(),
+        workflow_event_binding::provided(admit_binding),
     ]
 }
 

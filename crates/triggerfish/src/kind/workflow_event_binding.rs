@@ -3,10 +3,10 @@
 use super::template::Arguments;
 use super::workflow::WorkflowTemplateRef;
 use super::{Free, GROUP, VERSION, object};
-use apiserver::Provided;
+use apiserver::{Admit, Provided};
 use std::collections::BTreeMap;
 
-pub fn provided() -> Provided {
+pub fn provided(admit: Admit) -> Provided {
     let (schema, definitions) = super::schema_of::<WorkflowEventBindingObject>();
     Provided {
         group: GROUP,
@@ -20,7 +20,7 @@ pub fn provided() -> Provided {
         columns: Vec::new(),
         schema,
         definitions,
-        admit: Some(crate::route::admit),
+        admit: Some(admit),
     }
 }
 

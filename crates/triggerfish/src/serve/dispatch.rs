@@ -5,17 +5,16 @@
 
 use super::bindings::{Live, RESOURCE};
 use super::recorder::Recorder;
-use crate::bus::{Bus, Record};
+use crate::bus::{Bus, Record, Waiting};
 use crate::event::{BindingOutcome, BindingResult, Event, Outcome};
 use crate::kube_api::{Clients, Refusal, path};
 use crate::route::{self, Binding, Bindings, Creator, Decision, Facts, Start};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// Events read from the log at once.
 const BATCH: usize = 256;
@@ -34,25 +33,7 @@ pub struct Dispatcher {
     pub workers: usize,
     pub instance_id: String,
     /// Requests that wait for the dispatch of their event.
-    pub waiting: Waiting,
-}
-
-/// Who waits for which event.
-#[derive(Default)]
-pub struct Waiting(Mutex<HashMap<u64, Vec<oneshot::Sender<Outcome>>>>);
-
-impl Waiting {
-    pub fn on(&self, seq: u64) -> oneshot::Receiver<Outcome> {
-        let (sender, receiver) = oneshot::channel();
-        self.0.lock().unwrap_or_else(|e| e.into_inner()).entry(seq).or_default().push(sender);
-        receiver
-    }
-    fn tell(&self, seq: u64, outcome: &Outcome) {
-        for w in self.0.lock().unwrap_or_else(|e| e.into_inner()).remove(&seq).into_iter().flatten() {
-            // A client that went away is not told.
-            let _ = w.send(outcome.clone());
-        }
-    }
+    pub waiting: Arc<Waiting>,
 }
 
 impl Dispatcher {

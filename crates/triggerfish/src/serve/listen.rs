@@ -1,5 +1,6 @@
 //! Ports: accepts connections, tells TLS from plain HTTP by the first byte, and serves a router until told to stop.
 
+use crate::api::Peer;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -31,10 +32,6 @@ pub enum Speaks {
     TlsOnly,
     PlainAndTls,
 }
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
 
 pub async fn bind(address: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|e| match e.kind() {

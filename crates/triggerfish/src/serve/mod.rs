@@ -11,7 +11,7 @@ pub mod recorder;
 pub mod workflows;
 
 use crate::api;
-use crate::bus::{self, Bus};
+use crate::bus::{self, Bus, Waiting};
 use crate::kube_api::Clients;
 use crate::runtime::Engine;
 use crate::runtime::logs::Logs;
@@ -57,7 +57,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
 
     let mut config = Config::new(&directory.path);
     config.product_group = Some(crate::kind::GROUP.into());
-    let server = ApiServer::open(config, crate::kind::all())?;
+    let server = ApiServer::open(config, crate::kind::all(crate::route::admit))?;
     let bus = Arc::new(Bus::open(&directory.path.join("bus.db"), bus::Options { queue: options.queue, ..bus::Options::default() })?);
     let logs = Logs::open(directory.path.join("logs")).map_err(|e| format!("cannot use {}: {e}", directory.path.join("logs").display()))?;
     server.set_logs(pods::log_source(logs.clone()));
@@ -75,6 +75,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     apiserver::write_private(&directory.path.join("http-address"), http_address.to_string().as_bytes())?;
 
     let live = Arc::new(bindings::Live::default());
+    let waiting = Arc::new(Waiting::default());
     let dispatcher = Arc::new(Dispatcher {
         bus: bus.clone(),
         clients: clients.clone(),
@@ -82,10 +83,10 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         recorder: Arc::new(recorder::Recorder::start(clients.component("recorder"))),
         workers: options.workers.max(1),
         instance_id: options.instance_id.clone(),
-        waiting: Default::default(),
+        waiting: waiting.clone(),
     });
     let pods = pods::Pods::new(&clients, options.engine, directory.path.clone(), logs)?;
-    let state = Arc::new(api::State { clients: clients.clone(), bus: bus.clone(), dispatcher: dispatcher.clone(), counters: Default::default(), ready: AtomicBool::new(false) });
+    let state = Arc::new(api::State { clients: clients.clone(), bus: bus.clone(), waiting, counters: Default::default(), ready: AtomicBool::new(false) });
 
     tokio::spawn(bindings::run(clients.clone(), live));
     let dispatching = tokio::spawn(dispatcher.run(stopped.clone()));

@@ -203,7 +203,7 @@ impl Controller {
         if w.pointer("/status/storedWorkflowTemplateSpec").is_some() {
             return Ok(Stored::NotNeeded);
         }
-        stored_template(&self.api, w).await
+        crate::lookup::stored_template(&self.api, w).await
     }
 
     async fn carry_out(&self, key: &Key, command: Command) -> Result<(), String> {
@@ -231,19 +231,6 @@ impl Controller {
         let done = self.api.merge(&path("workflows", &key.0, &key.1), &patch).await.map_err(|e| e.message)?;
         self.remember(key, done);
         Ok(())
-    }
-}
-
-/// The stored template that a workflow names; an error when it cannot be told whether it exists.
-pub async fn stored_template(api: &Api, w: &Value) -> Result<Stored, String> {
-    let Some(r) = workflow::template_reference(w) else { return Ok(Stored::NotNeeded) };
-    let name = r.name.unwrap_or_default();
-    let namespace = w.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("");
-    let place = if r.cluster_scope == Some(true) { path("clusterworkflowtemplates", "", &name) } else { path("workflowtemplates", namespace, &name) };
-    match api.get(&place).await {
-        Ok(t) => Ok(Stored::Found(t)),
-        Err(e) if e.is_transient() => Err(e.message),
-        Err(e) => Ok(Stored::Missing(e.message)),
     }
 }
 

@@ -1,0 +1,489 @@
+//! Stories through the front door: the real program, real clients, real files, real signals.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::Duration;
+use support::{Answer, Output, Server, eventually};
+
+const HELLO: &str = include_str!("../../../examples/hello.yaml");
+
+/// An account that may do everything in `argo`, and its token.
+fn admin(server: &Server) -> String {
+    server.apply(
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: all, namespace: argo}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: all}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}\nsubjects: [{kind: ServiceAccount, name: all, namespace: argo}]\n",
+    );
+    server.token("all")
+}
+
+fn post(server: &Server, token: &str, body: &str) -> Answer {
+    server.post("/api/v1/events/argo/", token, &[("Prefer", "wait=20")], body)
+}
+
+fn workflows(server: &Server, token: &str) -> Vec<Value> {
+    server.get("/api/v1/workflows/argo", token).json()["items"].as_array().unwrap().clone()
+}
+
+/// Waits until a workflow is over.
+fn finished(server: &Server, token: &str, name: &str) -> Value {
+    eventually(&format!("{name} ends"), || {
+        let w = server.get(&format!("/api/v1/workflows/argo/{name}"), token).json();
+        matches!(w.pointer("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed" | "Error")).then_some(w)
+    })
+}
+
+/// Creates a workflow with one template and returns its name.
+fn create(server: &Server, token: &str, template: Value, more: Value) -> String {
+    let mut spec = json!({"entrypoint": "main", "templates": [template]});
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let made = server.post("/api/v1/workflows/argo", token, &[], &json!({"workflow": {"metadata": {"generateName": "t-"}, "spec": spec}}).to_string());
+    assert_eq!(made.status, 200, "{}", made.text());
+    made.json()["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+fn log(server: &Server, token: &str, name: &str) -> String {
+    let answer = server.get(&format!("/api/v1/workflows/argo/{name}/log?logOptions.container=main"), token);
+    answer.text().lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["result"]["content"].as_str().unwrap().to_owned() + "\n").collect()
+}
+
+fn sh(source: &str) -> Value {
+    json!({"name": "main", "container": {"image": "busybox", "command": ["sh", "-c"], "args": [source]}})
+}
+
+// ---------------------------------------------------------------------------------------------- the documents
+
+/// Runs a shell script with a real kubectl and curl against the server.
+fn script(server: &Server, text: &str) -> Option<Output> {
+    let Some(kubectl) = support::kubectl() else {
+        println!("skipped: no kubectl");
+        return None;
+    };
+    let dir = server.dir.path().join("bin");
+    std::fs::create_dir_all(&dir).unwrap();
+    let _ = std::os::unix::fs::symlink(kubectl, dir.join("kubectl"));
+    let mut c = Command::new("bash");
+    let text = text.replace("localhost:2746", &server.http.replace("127.0.0.1", "localhost"));
+    c.args(["-euo", "pipefail", "-c", &text]).current_dir(server.dir.path());
+    c.env("KUBECONFIG", server.kubeconfig()).env("HOME", server.dir.path());
+    c.env("PATH", format!("{}:{}", dir.display(), std::env::var("PATH").unwrap()));
+    Some(Output::of(c))
+}
+
+#[test]
+fn the_tutorial_of_seed_001_works_as_printed() {
+    let server = Server::start(&[]);
+    let (template, binding) = HELLO.split_once("---").unwrap();
+    std::fs::write(server.dir.path().join("hello-workflowtemplate.yaml"), template).unwrap();
+    std::fs::write(server.dir.path().join("hello-workfloweventbinding.yaml"), binding.replace("payload.message != nil", "payload.message != \"\"")).unwrap();
+    let Some(out) = script(
+        &server,
+        r#"
+kubectl create role argoapi --verb=create,get,list --resource=workflows.argoproj.io --resource=workfloweventbindings --resource=workflowtemplates
+kubectl create sa argoapi
+kubectl create rolebinding argoapi  --role=argoapi --serviceaccount=argo:argoapi
+ARGO_TOKEN="Bearer $(kubectl create token argoapi)"
+curl -sf http://localhost:2746/api/v1/info -H "Authorization: $ARGO_TOKEN"
+curl -sf http://localhost:2746/api/v1/workflows/argo -H "Authorization: $ARGO_TOKEN" -H 'Content-Type: application/json' -d '{"workflow": {"metadata": {"generateName": "hello-world-"},
+  "spec": {"templates": [{"name": "main", "container": {"image": "busybox", "command": ["echo"], "args": ["hello world"]}}], "entrypoint": "main"}}}'
+until curl -sf http://localhost:2746/api/v1/workflows/argo/@latest -H "Authorization: $ARGO_TOKEN" | grep '"phase":"Succeeded"'; do sleep 0.05; done
+kubectl apply -f hello-workflowtemplate.yaml
+kubectl apply -f hello-workfloweventbinding.yaml
+curl -sf http://localhost:2746/api/v1/events/argo/- -H "Authorization: $ARGO_TOKEN" -d '{"message": "hello events"}'
+until kubectl get wf -l workflows.argoproj.io/workflow-event-binding=hello -o jsonpath='{.items[0].status.phase}' 2>/dev/null | grep Succeeded; do sleep 0.05; done
+kubectl logs $(kubectl get wf -l workflows.argoproj.io/workflow-event-binding=hello -o jsonpath='{.items[0].metadata.name}')
+"#,
+    ) else {
+        return;
+    };
+    assert!(out.ok, "{}{}", out.stdout, out.stderr);
+    assert!(out.stdout.ends_with("hello events\n"), "{}", out.stdout);
+}
+
+#[test]
+fn the_events_page_of_seed_000_works_as_printed() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(
+        r#"
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: my-wf-tmple, namespace: argo}
+spec:
+  templates:
+    - name: main
+      inputs:
+        parameters:
+          - name: message
+            value: "{{workflow.parameters.message}}"
+      container: {image: docker/whalesay:latest, command: [echo], args: ["{{inputs.parameters.message}}"]}
+  entrypoint: main
+---
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowEventBinding
+metadata: {name: event-consumer}
+spec:
+  event:
+    # metadata header name must be lowercase to match in selector
+    selector: payload.message != "" && metadata["x-argo-e2e"] == ["true"] && discriminator == "my-discriminator"
+  submit:
+    workflowTemplateRef: {name: my-wf-tmple}
+    metadata:
+      annotations: {anAnnotation: 'event.payload.message'}
+      name: 'event.payload.message + "-world"'
+      labels: {someLabel: '"literal"'}
+    arguments:
+      parameters:
+        - name: message
+          valueFrom: {event: payload.message}
+"#,
+    );
+    // Over TLS, as the page's first examples write it, and with curl's own content type.
+    let curl = |path: &str, data: &str| {
+        let mut c = Command::new("curl");
+        c.args(["-sk", &format!("https://{}{path}", server.http), "-H", &format!("Authorization: {token}"), "-H", "X-Argo-E2E: true", "-d", data]);
+        Output::of(c).stdout
+    };
+    assert_eq!(curl("/api/v1/events/argo/", r#"{"message": "hello"}"#), "{}");
+    assert_eq!(curl("/api/v1/events/argo/my-discriminator", r#"{"message": "hello"}"#), "{}");
+    let w = eventually("the workflow is there", || {
+        let a = server.get("/api/v1/workflows/argo/hello-world", &token);
+        (a.status == 200).then(|| a.json())
+    });
+    assert_eq!(w["metadata"]["labels"]["someLabel"], "literal");
+    assert_eq!(w["metadata"]["annotations"]["anAnnotation"], "hello");
+    assert_eq!(finished(&server, &token, "hello-world")["status"]["phase"], "Succeeded");
+    assert_eq!(log(&server, &token, "hello-world"), "hello\n");
+    assert_eq!(workflows(&server, &token).len(), 1);
+}
+
+#[test]
+fn the_python_sdk_of_seed_002_works_with_strict_typing() {
+    let python = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/sdk/bin/python");
+    if !python.exists() {
+        println!("skipped: the SDK is not installed; scripts/get-sdk does it");
+        return;
+    }
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    let mut c = Command::new(python);
+    c.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/seed002.py")).arg(format!("http://{}", server.http)).arg(&token);
+    let out = Output::of(c);
+    assert!(out.ok && out.stdout.ends_with("ok\n"), "{}{}", out.stdout, out.stderr);
+}
+
+// ---------------------------------------------------------------------------------------------- events
+
+#[test]
+fn an_event_that_is_sent_twice_starts_one_workflow() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    let send = || server.post("/api/v1/events/argo/", &token, &[("Idempotency-Key", "once"), ("Prefer", "wait=20")], r#"{"message":"a"}"#);
+    let (first, second) = (send(), send());
+    assert_eq!((first.status, second.status), (200, 200));
+    assert_eq!(first.header("triggerfish-event-id"), second.header("triggerfish-event-id"));
+    assert_eq!(workflows(&server, &token).len(), 1);
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_doubled_when_the_server_is_killed() {
+    let mut server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    let mut accepted = Vec::new();
+    for round in 0..4 {
+        let stop_after = 5 + round * 7;
+        let address = server.http.clone();
+        let sender = {
+            let token = token.clone();
+            std::thread::spawn(move || {
+                let mut ids = Vec::new();
+                for n in 0..400 {
+                    let body = json!({"message": format!("m-{round}-{n}")}).to_string();
+                    match support::try_request(&address, "POST", "/api/v1/events/argo/", &[("Authorization", &token)], body.as_bytes()) {
+                        Ok(a) if a.status == 200 => ids.push(a.header("triggerfish-event-id").to_owned()),
+                        _ => break,
+                    }
+                }
+                ids
+            })
+        };
+        std::thread::sleep(Duration::from_millis(stop_after));
+        server.kill();
+        accepted.extend(sender.join().unwrap());
+        server.launch();
+    }
+    assert!(!accepted.is_empty());
+    let all = eventually("every accepted event has its workflow", || {
+        let list = workflows(&server, &token);
+        let ids: Vec<String> = list.iter().map(|w| w["metadata"]["annotations"]["triggerfish.dev/event-id"].as_str().unwrap().to_owned()).collect();
+        accepted.iter().all(|a| ids.contains(a)).then_some(ids)
+    });
+    let mut unique = all.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), all.len(), "an event started two workflows");
+}
+
+#[test]
+fn a_malformed_expression_is_refused_when_it_is_applied() {
+    let server = Server::start(&[]);
+    let file = server.dir.path().join("bad.yaml");
+    std::fs::write(&file, HELLO.replace("payload.message != nil", "payload.message ==")).unwrap();
+    let out = server.cli(&["apply", "-f", file.to_str().unwrap()]);
+    assert!(!out.ok);
+    assert!(out.stderr.contains("spec.event.selector") && out.stderr.contains("unexpected token EOF (1:18)"), "{}", out.stderr);
+    std::fs::write(&file, HELLO.replace("payload.message != nil", "nope == 1")).unwrap();
+    assert!(server.cli(&["apply", "-f", file.to_str().unwrap()]).stderr.contains("unknown name nope"));
+}
+
+#[test]
+fn one_bad_binding_harms_no_other_and_the_record_says_what_happened() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    server.apply(&HELLO.replace("name: hello\nspec:\n  event", "name: fails\nspec:\n  event").replace("payload.message != nil", "payload.message.deep.er == 1"));
+    server.apply(&HELLO.replace("name: hello\nspec:\n  event", "name: other\nspec:\n  event").replace("payload.message != nil", "payload.message == \"x\" && discriminator == \"\""));
+    let answer = post(&server, &token, r#"{"message":"a"}"#);
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    assert!(answer.json()["message"].as_str().unwrap().starts_with("failed to dispatch event: [failed to evaluate workflow template expression: unable to evaluate"));
+    assert_eq!(workflows(&server, &token).len(), 1);
+    let record = server.get(&answer.header("location").to_owned(), &token).json();
+    let outcome = |name: &str| record["bindings"].as_array().unwrap().iter().find(|b| b["name"] == name).unwrap().clone();
+    assert_eq!(outcome("hello")["outcome"], "matched");
+    assert_eq!(outcome("fails")["outcome"], "error");
+    assert_eq!(outcome("other")["because"], r#"payload.message == "x" (payload.message is "a")"#);
+    let out = server.cli(&["event", "show", record["id"].as_str().unwrap()]);
+    assert!(out.stdout.contains("argo/other: not matched, false is: payload.message == \"x\""), "{}{}", out.stdout, out.stderr);
+    let listed = server.cli(&["get", "events", "-o", "yaml"]);
+    assert!(listed.stdout.contains("WorkflowEventBindingError"), "{}", listed.stdout);
+}
+
+#[test]
+fn who_may_not_list_bindings_may_not_post_and_workflows_are_made_as_the_caller() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    server.apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: nobody, namespace: argo}\n");
+    let refused = post(&server, &server.token("nobody"), "{}");
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("cannot list resource"), "{}", refused.text());
+    server.apply("apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: lists, namespace: argo}\nrules: [{apiGroups: [argoproj.io], resources: [workfloweventbindings, workflowtemplates], verbs: [list, get]}]\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: lists, namespace: argo}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lists}\nsubjects: [{kind: ServiceAccount, name: nobody, namespace: argo}]\n");
+    let failed = post(&server, &server.token("nobody"), r#"{"message":"a"}"#);
+    assert!(failed.text().contains("cannot create resource"), "{}", failed.text());
+    assert!(workflows(&server, &token).is_empty());
+    assert_eq!(server.post("/api/v1/events/argo/", "", &[], "{}").status, 401);
+}
+
+#[test]
+fn an_empty_namespace_reaches_every_namespace_for_callers_with_cluster_wide_rights() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(&HELLO.replace("  name: hello\nspec", "  name: hello\n  namespace: default\nspec"));
+    let answer = server.post("/api/v1/events//", &token, &[("Prefer", "wait=20")], r#"{"message":"a"}"#);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(server.get("/api/v1/workflows/default", &token).json()["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_signed_webhook_needs_no_token_and_a_wrong_signature_is_refused() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    server.apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: github.com, namespace: argo}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: github.com, namespace: argo}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}\nsubjects: [{kind: ServiceAccount, name: github.com, namespace: argo}]\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: argo-workflows-webhook-clients, namespace: argo}\nstringData:\n  github.com: |\n    type: github\n    secret: \"sh!\"\n");
+    let body = br#"{"message":"pushed"}"#;
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"sh!");
+    let signature: String = ring::hmac::sign(&key, body).as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    let send = |signature: &str| support::request(&server.http, "POST", "/api/v1/events/argo/", &[("X-GitHub-Event", "push"), ("X-Hub-Signature-256", signature), ("Prefer", "wait=20")], body);
+    assert_eq!(send(&format!("sha256={signature}")).status, 200);
+    assert_eq!(send(&format!("sha256={}", signature.replace(|c: char| c.is_ascii_digit(), "0"))).status, 401);
+    assert_eq!(send("x").status, 401);
+    let made = workflows(&server, &token);
+    assert_eq!(made.len(), 1);
+    assert_eq!(made[0]["metadata"]["labels"]["workflows.argoproj.io/creator"], "system-serviceaccount-argo-github.com");
+}
+
+#[test]
+fn a_full_queue_says_so() {
+    let server = Server::start(&["--event-operation-queue-size", "0"]);
+    let token = admin(&server);
+    let refused = server.post("/api/v1/events/argo/", &token, &[], "{}");
+    assert_eq!((refused.status, refused.json()), (503, json!({"code": 14, "message": "operation queue full"})));
+}
+
+// ---------------------------------------------------------------------------------------------- workflows
+
+#[test]
+fn two_pods_write_the_same_file_and_never_meet() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    let one = |text: &str| {
+        json!({"name": "main", "script": {"image": "alpine", "command": ["sh"], "source": format!("test ! -e /tmp/out.txt || exit 9\necho {text} > /tmp/out.txt\nsleep 0.2\ncat /tmp/out.txt")},
+            "outputs": {"parameters": [{"name": "o", "valueFrom": {"path": "/tmp/out.txt"}}]}})
+    };
+    let names = [create(&server, &token, one("first"), json!({})), create(&server, &token, one("second"), json!({}))];
+    for (name, text) in names.iter().zip(["first", "second"]) {
+        let w = finished(&server, &token, name);
+        assert_eq!(w["status"]["phase"], "Succeeded", "{}", w["status"]);
+        let outputs = &w["status"]["nodes"][name]["outputs"];
+        assert_eq!((outputs["result"].as_str(), outputs["parameters"][0]["value"].as_str()), (Some(text), Some(text)));
+    }
+}
+
+#[test]
+fn a_missing_command_fails_with_both_ways_out() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    let name = create(&server, &token, json!({"name": "main", "container": {"image": "docker/whalesay", "command": ["cowsay-of-nowhere"]}}), json!({}));
+    let w = finished(&server, &token, &name);
+    let message = w["status"]["message"].as_str().unwrap();
+    assert!(message.contains("install \"cowsay-of-nowhere\"") && message.contains("--runtime podman"), "{message}");
+}
+
+#[test]
+fn deadlines_stop_terminate_and_delete_end_the_whole_tree() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    let mark = format!("{}", std::process::id() + 7_000_000);
+    let slow = sh(&format!("sleep {mark} & sleep {mark}"));
+    let running = || String::from_utf8(Command::new("pgrep").args(["-fc", &format!("sleep {mark}")]).output().unwrap().stdout).unwrap().trim().parse::<u32>().unwrap_or(0);
+    let gone = || eventually("no process is left", || (running() == 0).then_some(()));
+
+    let name = create(&server, &token, slow.clone(), json!({"activeDeadlineSeconds": 1}));
+    let w = finished(&server, &token, &name);
+    assert_eq!((w["status"]["phase"].as_str(), w["status"]["message"].as_str()), (Some("Failed"), Some("Step exceeded its deadline")));
+    gone();
+    for (action, word) in [("stop", "Stop"), ("terminate", "Terminate")] {
+        let name = create(&server, &token, slow.clone(), json!({}));
+        eventually("it runs", || (running() > 0).then_some(()));
+        let put = support::request(&server.http, "PUT", &format!("/api/v1/workflows/argo/{name}/{action}"), &[("Authorization", &token)], b"{}");
+        assert_eq!(put.status, 200, "{}", put.text());
+        assert_eq!(finished(&server, &token, &name)["status"]["message"], format!("Stopped with strategy '{word}'"));
+        gone();
+    }
+    let name = create(&server, &token, slow, json!({}));
+    eventually("it runs", || (running() > 0).then_some(()));
+    assert_eq!(support::request(&server.http, "DELETE", &format!("/api/v1/workflows/argo/{name}"), &[("Authorization", &token)], b"").status, 200);
+    gone();
+}
+
+#[test]
+fn a_log_can_be_followed_while_it_is_written() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    let name = create(&server, &token, sh("for i in 1 2 3; do echo line $i; sleep 0.1; done"), json!({}));
+    let answer = server.get(&format!("/api/v1/workflows/argo/{name}/log?logOptions.follow=true"), &token);
+    let lines: Vec<String> = answer.text().lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["result"]["content"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(lines, ["line 1", "line 2", "line 3"]);
+}
+
+#[test]
+fn a_workflow_that_ran_during_a_crash_is_reported_truthfully() {
+    let mut server = Server::start(&[]);
+    let token = admin(&server);
+    let name = create(&server, &token, sh("echo started; sleep 600"), json!({}));
+    eventually("it runs", || (log(&server, &token, &name) == "started\n").then_some(()));
+    server.kill();
+    server.launch();
+    let w = finished(&server, &token, &name);
+    assert_eq!(w["status"]["phase"], "Error");
+    assert!(w["status"]["message"].as_str().unwrap().contains("triggerfish was stopped while this Pod ran"), "{}", w["status"]);
+    assert_eq!(log(&server, &token, &name), "started\n");
+}
+
+#[test]
+fn what_this_version_cannot_run_is_refused_by_name() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    let name = create(&server, &token, json!({"name": "main", "steps": [[{"name": "a", "template": "main"}]]}), json!({}));
+    assert_eq!(finished(&server, &token, &name)["status"]["message"], "templates.main.steps: this version runs container and script templates; steps is not supported yet");
+}
+
+// ---------------------------------------------------------------------------------------------- the program
+
+#[test]
+fn two_servers_cannot_share_a_directory() {
+    let server = Server::start(&[]);
+    let mut c = Command::new(env!("CARGO_BIN_EXE_triggerfish"));
+    c.args(["serve", "--http-address", "127.0.0.1:0", "--kube-address", "127.0.0.1:0", "--data-dir"]).arg(server.data());
+    let out = Output::of(c);
+    assert!(!out.ok && out.stderr.contains(&format!("in use by another triggerfish (process {})", server.pid())), "{}", out.stderr);
+}
+
+#[test]
+fn a_stop_is_clean_and_everything_is_there_afterwards() {
+    let mut server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    assert_eq!(post(&server, &token, r#"{"message":"a"}"#).status, 200);
+    assert_eq!(server.stop(), 0);
+    server.launch();
+    assert_eq!(workflows(&server, &token).len(), 1, "the token and the workflow outlive a restart");
+}
+
+#[test]
+fn private_files_are_private_and_no_secret_is_shown() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    for file in ["kubeconfig", "pki/ca.key", "pki/token.key", "pki/admin.key", "lock"] {
+        let mode = std::fs::metadata(server.data().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file} has mode {mode:o}");
+    }
+    let name = create(&server, &token, sh(&format!("ls {}; cat {}/pki/ca.key", server.data().display(), server.data().display())), json!({}));
+    finished(&server, &token, &name);
+    if unsafe_free_root() {
+        assert!(!log(&server, &token, &name).contains("PRIVATE KEY"));
+    }
+}
+
+/// Views need root; without them a Pod sees what its user sees.
+fn unsafe_free_root() -> bool {
+    String::from_utf8(Command::new("id").arg("-u").output().unwrap().stdout).unwrap().trim() == "0"
+}
+
+#[test]
+fn a_folder_of_manifests_is_applied_and_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hello.yaml"), HELLO).unwrap();
+    let server = Server::start(&["--manifests", dir.path().to_str().unwrap()]);
+    let bindings = || server.cli(&["get", "wfeb", "-o", "name"]).stdout;
+    eventually("the binding is applied", || bindings().contains("hello").then_some(()));
+    std::fs::write(dir.path().join("second.yaml"), HELLO.replace("name: hello\nspec:\n  event", "name: second\nspec:\n  event")).unwrap();
+    eventually("the new file is applied", || bindings().contains("second").then_some(()));
+}
+
+#[test]
+fn hello_makes_a_first_workflow_run() {
+    let server = Server::start(&[]);
+    let out = server.cli(&["hello", "a first message"]);
+    assert!(out.ok && out.stdout.ends_with("log       a first message\n"), "{}{}", out.stdout, out.stderr);
+    assert!(server.cli(&["doctor"]).stdout.contains("server: answers"));
+    assert!(server.cli(&["event", "list"]).stdout.contains("started hello-"));
+}
+
+#[test]
+fn every_example_runs() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        if entry.path().extension().is_none_or(|x| x != "yaml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        server.apply(&text);
+        // A line `# event: {…}` in an example is the event that makes it run.
+        for line in text.lines().filter_map(|l| l.strip_prefix("# event: ")) {
+            let answer = server.post("/api/v1/events/argo/", &token, &[("Prefer", "wait=20"), ("X-GitHub-Event", "push")], line);
+            assert_eq!(answer.status, 200, "{}: {}", entry.path().display(), answer.text());
+        }
+    }
+    for w in workflows(&server, &token) {
+        let name = w["metadata"]["name"].as_str().unwrap();
+        assert_eq!(finished(&server, &token, name)["status"]["phase"], "Succeeded", "{name}");
+    }
+}
