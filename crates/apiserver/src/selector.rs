@@ -27,6 +27,9 @@ impl Labels {
         let wrong = |why: String| Status::bad_request(format!("unable to parse requirement: {why}"));
         let mut terms = Vec::new();
         for part in split_terms(text) {
+            if let Some(operator) = ["==", "!=", "=", "(", ")"].into_iter().find(|o| part.trim_start().starts_with(o)) {
+                return Err(Status::bad_request(format!("found '{operator}', expected: !, identifier, or 'end of string'")));
+            }
             terms.push(parse_term(part.trim()).map_err(wrong)?);
         }
         Ok(Self(terms))

@@ -30,6 +30,8 @@ pub struct State {
     pub clients: Arc<Clients>,
     pub bus: Arc<Bus>,
     pub waiting: Arc<Waiting>,
+    /// Only objects with this instance id are ours; empty: those without any.
+    pub instance_id: String,
     pub counters: Counters,
     pub ready: std::sync::atomic::AtomicBool,
 }
@@ -90,6 +92,18 @@ impl State {
         headers.insert(http::header::AUTHORIZATION, value);
         let user = self.clients.server().authenticate(&headers, None).map_err(|_| Fault::new(401, 16, "Unauthorized"))?;
         Ok(Caller::of(&user))
+    }
+
+    /// Whether an object is this server's, by its instance id.
+    pub fn is_ours(&self, o: &serde_json::Value) -> bool {
+        o.pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid").and_then(serde_json::Value::as_str).unwrap_or("") == self.instance_id
+    }
+
+    /// Marks an object as this server's.
+    pub fn claim(&self, o: &mut serde_json::Value) {
+        if !self.instance_id.is_empty() {
+            o["metadata"]["labels"]["workflows.argoproj.io/controller-instanceid"] = serde_json::json!(self.instance_id);
+        }
     }
 
     pub fn as_caller(&self, call: &Call) -> Result<Api, Fault> {

@@ -17,6 +17,9 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
         "/metrics" => return metrics::metrics(&state, &call),
         _ => {}
     }
+    if path.starts_with("/oauth2/") {
+        return Err(Fault::not_implemented());
+    }
     if !path.starts_with("/api") {
         return Ok(info::page());
     }

@@ -17,11 +17,12 @@ pub async fn list(state: &Arc<State>, call: &Call, plural: &str, namespace: &str
     let pattern = call.query.get("namePattern");
     let items = found.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     let named = |o: &Value| o.pointer("/metadata/name").and_then(Value::as_str).is_some_and(|n| n.contains(pattern));
-    let items: Vec<Value> = items.into_iter().filter(named).map(shown).collect();
+    let items: Vec<Value> = items.into_iter().filter(|o| named(o) && state.is_ours(o)).map(shown).collect();
     let mut meta = found.get("metadata").cloned().unwrap_or(json!({}));
     if meta.get("continue") == Some(&json!("")) {
         meta.as_object_mut().map(|m| m.remove("continue"));
     }
+    meta.as_object_mut().map(|m| m.remove("remainingItemCount"));
     Ok(ok(&json!({"metadata": meta, "items": items})))
 }
 
@@ -43,6 +44,7 @@ pub async fn create(state: &Arc<State>, call: &Call, plural: &str, namespace: &s
     let caller = state.caller(call)?;
     let mut o = template(call, plural, namespace)?;
     super::workflows::sign(&mut o, &caller);
+    state.claim(&mut o);
     let made = state.clients.as_caller(&caller).create(&path(plural, namespace, ""), &o).await?;
     Ok(ok(&shown(made)))
 }

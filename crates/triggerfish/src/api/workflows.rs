@@ -44,6 +44,7 @@ pub async fn create(state: &Arc<State>, call: &Call, namespace: &str) -> Result<
     w["apiVersion"] = json!(crate::kind::API_VERSION);
     w["kind"] = json!("Workflow");
     sign(&mut w, &caller);
+    state.claim(&mut w);
     let api = state.clients.as_caller(&caller);
     let stored = stored_template(&api, &w).await.map_err(Fault::internal)?;
     if let workflow::Stored::Missing(why) = &stored {
@@ -61,6 +62,9 @@ pub async fn create(state: &Arc<State>, call: &Call, namespace: &str) -> Result<
 
 /// A workflow by name; `@latest` is the newest.
 async fn find(api: &Api, namespace: &str, name: &str) -> Result<Value, Fault> {
+    if name.is_empty() {
+        return Err(Fault::internal("resource name may not be empty"));
+    }
     if name != "@latest" {
         return Ok(api.get(&path("workflows", namespace, name)).await?);
     }
@@ -73,6 +77,9 @@ async fn find(api: &Api, namespace: &str, name: &str) -> Result<Value, Fault> {
 
 pub async fn get(state: &Arc<State>, call: &Call, namespace: &str, name: &str) -> Result<Answer, Fault> {
     let w = find(&state.as_caller(call)?, namespace, name).await?;
+    if !state.is_ours(&w) {
+        return Err(Fault::invalid(format!("'{name}' is not managed by the current Argo Server")));
+    }
     let uid = call.query.get("uid");
     if !uid.is_empty() && uid != text(&w, "/metadata/uid") {
         return Err(Fault::not_found(format!("workflows.argoproj.io {name:?} with uid {uid:?} not found")));
@@ -178,7 +185,7 @@ pub async fn list(state: &Arc<State>, call: &Call, namespace: &str) -> Result<An
     let labels = crate::kube_api::encode(call.query.get("listOptions.labelSelector"));
     let found = api.get(&format!("{}?labelSelector={labels}", path("workflows", namespace, ""))).await?;
     let mut items: Vec<Value> = found.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    items.retain(|w| filter.fits(w));
+    items.retain(|w| filter.fits(w) && state.is_ours(w));
     // Unfinished first, newest first; then finished ones by their end.
     items.sort_by(|a, b| {
         let end = |w: &Value| text(w, "/status/finishedAt").to_owned();

@@ -249,9 +249,10 @@ pub struct Creator {
 impl Creator {
     pub fn labels(&self) -> Vec<(String, Json)> {
         let mut out = Vec::new();
-        for (key, value) in [("creator", self.subject.clone()), ("creator-email", self.email.replace('@', ".at.")), ("creator-preferred-username", self.preferred_username.clone())] {
+        for (key, value) in [("creator", self.subject.clone()), ("creator-email", self.email.replacen('@', ".at.", 1)), ("creator-preferred-username", self.preferred_username.clone())] {
+            let value = label_value(&value);
             if !value.is_empty() {
-                out.push((format!("workflows.argoproj.io/{key}"), json!(label_value(&value))));
+                out.push((format!("workflows.argoproj.io/{key}"), json!(value)));
             }
         }
         out

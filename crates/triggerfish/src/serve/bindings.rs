@@ -5,6 +5,7 @@ use crate::kube_api::{Api, Clients, path};
 use crate::route::{Binding, Bindings};
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -15,7 +16,9 @@ pub const RESOURCE: &str = "workfloweventbindings.argoproj.io";
 #[derive(Default)]
 pub struct Live {
     set: RwLock<Arc<Bindings>>,
-    seen: std::sync::atomic::AtomicU64,
+    seen: AtomicU64,
+    /// Everything that was stored before the start is known: before that, no event may be dispatched.
+    complete: AtomicBool,
     changed: Notify,
 }
 
@@ -29,10 +32,17 @@ impl Live {
 
     /// Waits until changes up to `version` have arrived: who applies a binding and then posts an event expects it to count.
     pub async fn at_least(&self, version: u64) -> Arc<Bindings> {
+        loop {
+            let changed = self.changed.notified();
+            if self.complete.load(Ordering::Acquire) {
+                break;
+            }
+            changed.await;
+        }
         let deadline = tokio::time::Instant::now() + CATCH_UP;
         loop {
             let changed = self.changed.notified();
-            if self.seen.load(std::sync::atomic::Ordering::Acquire) >= version {
+            if self.seen.load(Ordering::Acquire) >= version {
                 break;
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
@@ -52,6 +62,7 @@ pub async fn run(clients: Arc<Clients>, live: Arc<Live>) {
     follow(api, "workfloweventbindings", "WorkflowEventBinding", "", |change| {
         let mut set = (*live.now()).clone();
         let mut version = 0;
+        let complete = matches!(change, Change::Complete);
         match change {
             Change::Restart => fresh.clear(),
             Change::Applied(o) => {
@@ -78,7 +89,10 @@ pub async fn run(clients: Arc<Clients>, live: Arc<Live>) {
             }
         }
         *live.set.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(set);
-        live.seen.fetch_max(version, std::sync::atomic::Ordering::AcqRel);
+        live.seen.fetch_max(version, Ordering::AcqRel);
+        if complete {
+            live.complete.store(true, Ordering::Release);
+        }
         live.changed.notify_waiters();
     })
     .await;

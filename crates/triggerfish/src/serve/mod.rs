@@ -86,7 +86,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         waiting: waiting.clone(),
     });
     let pods = pods::Pods::new(&clients, options.engine, directory.path.clone(), logs)?;
-    let state = Arc::new(api::State { clients: clients.clone(), bus: bus.clone(), waiting, counters: Default::default(), ready: AtomicBool::new(false) });
+    let state = Arc::new(api::State { clients: clients.clone(), bus: bus.clone(), waiting, instance_id: options.instance_id.clone(), counters: Default::default(), ready: AtomicBool::new(false) });
 
     tokio::spawn(bindings::run(clients.clone(), live));
     let dispatching = tokio::spawn(dispatcher.run(stopped.clone()));
