@@ -21,6 +21,7 @@ mod managed;
 mod names;
 mod object;
 mod openapi;
+mod openapi_v2;
 mod pod;
 mod protobuf;
 mod read;

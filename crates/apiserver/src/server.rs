@@ -11,7 +11,8 @@ use crate::resource::{Provided, Resource, Table};
 use crate::respond::{self, Answer, Form, negotiate};
 use crate::status::Status;
 use crate::store::{self, Store};
-use crate::{controllers, crd, discovery, openapi};
+use crate::resource::Entries;
+use crate::{controllers, crd, discovery, openapi, openapi_v2};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, Request, Response};
@@ -346,6 +347,7 @@ impl State {
             ["healthz" | "livez" | "readyz"] => return Ok(respond::text(200, "ok")),
             ["healthz" | "livez" | "readyz", "ping"] => return Ok(respond::text(200, "ok")),
             ["version"] => Some(version()),
+            ["openapi", "v2"] => return Ok(self.openapi_v2(call, &entries)),
             ["openapi", "v3"] => return Ok(self.tagged(call, &openapi::index(&entries))),
             ["openapi", "v3", "api", v] => openapi::document(&entries, "", v),
             ["openapi", "v3", "apis", g, v] => openapi::document(&entries, g, v),
@@ -353,7 +355,7 @@ impl State {
             ["api", v] => discovery::resource_list(&entries, "", v),
             ["apis", g] => discovery::group(&entries, g),
             ["apis", g, v] => discovery::resource_list(&entries, g, v),
-            [] => Some(json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]})),
+            [] => Some(json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]})),
             _ => None,
         };
         match found {
@@ -377,6 +379,15 @@ impl State {
             discovery::group_list(&entries)
         };
         Ok(respond::value(200, &plain, negotiate(&call.headers, false)?))
+    }
+
+    fn openapi_v2(&self, call: &Call, entries: &Entries) -> Answer {
+        let document = openapi_v2::document(entries);
+        let accept = call.headers.get(http::header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or("");
+        if accept.contains(openapi_v2::ASKED) || accept.contains(openapi_v2::PROTOBUF) {
+            return respond::bytes(200, openapi_v2::PROTOBUF, openapi_v2::protobuf(&document));
+        }
+        self.tagged(call, &document)
     }
 
     /// JSON with an ETag; 304 when the client has it.

@@ -5,7 +5,7 @@ use super::{Change, Expect, Stored, WriteError};
 use crate::write::contains;
 use crate::object::{self, Key};
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,7 +137,7 @@ impl Writer {
     }
 
     fn transaction(&mut self, group: Vec<Write>, done: &mut Vec<Done>) -> rusqlite::Result<()> {
-        let tx = self.connection.transaction()?;
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut failed = None;
         for write in group {
             if failed.is_some() {
@@ -166,7 +166,7 @@ impl Writer {
     fn compact(&mut self) -> rusqlite::Result<()> {
         let from = self.compacted.load(Ordering::Relaxed) as i64;
         let to = (self.next - 1 - self.history) as i64;
-        let tx = self.connection.transaction()?;
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute("DELETE FROM versions WHERE rv IN (SELECT prev FROM versions WHERE rv > ?1 AND rv <= ?2)", [from, to])?;
         tx.execute("DELETE FROM versions WHERE rv > ?1 AND rv <= ?2 AND change = 3", [from, to])?;
         tx.execute("INSERT OR REPLACE INTO meta(key, value) VALUES('compacted', ?1)", [to])?;

@@ -1,6 +1,6 @@
 //! `?fields=`: keeps the named parts of an answer, or with a leading `-` drops them.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub fn apply(v: Value, fields: &str) -> Value {
     if fields.is_empty() {
@@ -12,7 +12,28 @@ pub fn apply(v: Value, fields: &str) -> Value {
     };
     let paths: Vec<Vec<&str>> = list.split(',').map(|p| p.trim().split('.').collect()).collect();
     let paths: Vec<&[&str]> = paths.iter().map(Vec::as_slice).collect();
-    if exclude { drop(v, &paths) } else { keep(v, &paths) }
+    if exclude {
+        return drop(v, &paths);
+    }
+    let (list, streamed) = (v.get("items").is_some(), v.get("result").is_some());
+    let mut kept = keep(v, &paths);
+    match kept.get_mut("result") {
+        Some(r) => r.get_mut("object").into_iter().for_each(|o| complete(o, false)),
+        None if streamed => {}
+        None => complete(&mut kept, list),
+    }
+    kept
+}
+
+/// Strict clients want the required members of a list or a workflow even when they are empty.
+fn complete(v: &mut Value, list: bool) {
+    let Some(m) = v.as_object_mut() else { return };
+    m.entry("metadata").or_insert_with(|| json!({}));
+    if !list {
+        m.entry("spec").or_insert_with(|| json!({}));
+    } else if let Some(items) = m.entry("items").or_insert_with(|| json!([])).as_array_mut() {
+        items.iter_mut().for_each(|item| complete(item, false));
+    }
 }
 
 fn keep(v: Value, paths: &[&[&str]]) -> Value {

@@ -2,7 +2,7 @@
 
 use super::{Accepted, Options, Refused};
 use crate::event::{Event, Outcome};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -140,7 +140,7 @@ impl Writer {
     }
 
     fn transaction(&mut self, group: Vec<Job>, done: &mut Vec<Done>) -> rusqlite::Result<()> {
-        let tx = self.connection.transaction()?;
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = jiff::Timestamp::now().as_millisecond();
         let oldest = now - self.options.window.as_millis() as i64;
         let mut failed = None;
@@ -178,7 +178,7 @@ impl Writer {
     /// Drops dispatched events that are too old or too many, and identities outside the window.
     fn trim(&mut self) -> rusqlite::Result<()> {
         let now = jiff::Timestamp::now().as_millisecond();
-        let tx = self.connection.transaction()?;
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let cursor: i64 = tx.query_row("SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch'", [], |r| r.get(0))?;
         let by_count = self.next as i64 - self.options.keep_count as i64;
         let by_age = now - self.options.keep.as_millis() as i64;

@@ -23,6 +23,8 @@ const NAMED: usize = 20;
 /// Tries for what may work the next time, and the pause before the first repeat.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(10);
+/// Generated names that are tried when others have them already.
+const NAMES: u8 = 8;
 
 pub struct Dispatcher {
     pub bus: Arc<Bus>,
@@ -155,29 +157,38 @@ impl Dispatcher {
         }
         let creator = Creator { subject: event.caller.name.clone(), ..Creator::default() };
         let mut o = route::workflow(start, binding, &template, &creator, &self.instance_id);
-        let suffix = route::suffix(&event.id, &binding.uid);
-        let (name, prefix) = route::workflow_name(start.name.as_deref(), start.generate_name.as_deref(), &start.template, &suffix);
-        o["metadata"]["name"] = json!(name);
-        if !prefix.is_empty() {
-            o["metadata"]["generateName"] = json!(prefix);
-        }
         let cause = format!("{}/{}", event.id, binding.uid);
         o["metadata"]["annotations"]["triggerfish.dev/event-id"] = json!(event.id);
         o["metadata"]["annotations"]["triggerfish.dev/event-cause"] = json!(cause);
         let collection = path("workflows", &binding.namespace, "");
-        match patiently(|| api.create(&collection, &o)).await? {
-            Ok(_) => Ok(BindingResult::Matched { workflow: name }),
-            Err(e) if e.is("AlreadyExists") && self.is_ours(binding, &name, &cause).await => Ok(BindingResult::Matched { workflow: name }),
-            Err(e) if e.is("AlreadyExists") => failed(format!("failed to create workflow: {e}, the server was not able to generate a unique name for the object")),
-            Err(e) => failed(format!("failed to create workflow: {e}")),
+        let mut taken = String::new();
+        for attempt in 0..NAMES {
+            let suffix = route::suffix(&event.id, &binding.uid, attempt);
+            let (name, prefix) = route::workflow_name(start.name.as_deref(), start.generate_name.as_deref(), &start.template, &suffix);
+            o["metadata"]["name"] = json!(name);
+            if !prefix.is_empty() {
+                o["metadata"]["generateName"] = json!(prefix);
+            }
+            match patiently(|| api.create(&collection, &o)).await? {
+                Ok(_) => return Ok(BindingResult::Matched { workflow: name }),
+                Err(e) if e.is("AlreadyExists") && self.is_ours(binding, &name, &cause).await? => return Ok(BindingResult::Matched { workflow: name }),
+                Err(e) if e.is("AlreadyExists") => taken = e.to_string(),
+                Err(e) => return failed(format!("failed to create workflow: {e}")),
+            }
+            // A name that the binding gives has no other form.
+            if start.name.is_some() {
+                break;
+            }
         }
+        failed(format!("failed to create workflow: {taken}, the server was not able to generate a unique name for the object"))
     }
 
     /// Whether a workflow of this name was made for the same event and binding, by an earlier attempt.
-    async fn is_ours(&self, binding: &Binding, name: &str, cause: &str) -> bool {
+    async fn is_ours(&self, binding: &Binding, name: &str, cause: &str) -> Result<bool, String> {
         let api = self.clients.component("dispatcher");
-        let found = api.get(&path("workflows", &binding.namespace, name)).await;
-        found.is_ok_and(|w| w.pointer("/metadata/annotations/triggerfish.dev~1event-cause").and_then(Value::as_str) == Some(cause))
+        let place = path("workflows", &binding.namespace, name);
+        let found = patiently(|| api.get(&place)).await?;
+        Ok(found.is_ok_and(|w| w.pointer("/metadata/annotations/triggerfish.dev~1event-cause").and_then(Value::as_str) == Some(cause)))
     }
 }
 
