@@ -158,6 +158,25 @@ spec:
     assert_eq!(workflows(&server, &token).len(), 1);
 }
 
+/// A `List` makes kubectl ask for OpenAPI v2; everything else it checks against v3.
+#[test]
+fn kubectl_applies_a_list_and_names_a_field_that_does_not_exist() {
+    let server = Server::start(&["--without-engine"]);
+    let Some(out) = script(
+        &server,
+        r#"
+list() { echo '{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "'$1'": {"x": "y"}}]}'; }
+list data | kubectl apply -f -
+list data | kubectl apply -f -
+list dta | kubectl apply -f - 2>&1 || true
+"#,
+    ) else {
+        return;
+    };
+    assert!(out.ok, "{}{}", out.stdout, out.stderr);
+    assert!(out.stdout.starts_with("configmap/a created\nconfigmap/a unchanged\n") && out.stdout.contains("unknown field \"dta\""), "{}", out.stdout);
+}
+
 #[test]
 fn the_python_sdk_of_seed_002_works_with_strict_typing() {
     let python = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/sdk/bin/python");
@@ -226,6 +245,45 @@ fn nothing_is_lost_and_nothing_doubled_when_the_server_is_killed() {
     unique.sort();
     unique.dedup();
     assert_eq!(unique.len(), all.len(), "an event started two workflows");
+}
+
+#[test]
+fn a_full_disk_refuses_and_loses_nothing_it_accepted() {
+    if !Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|s| s.success()) {
+        println!("skipped: this host lets nobody mount a small disk");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let disk = dir.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut c = Command::new("unshare");
+    c.arg("-rm").arg("sh").arg(here.join("tests/full-disk.sh")).arg(env!("CARGO_BIN_EXE_triggerfish")).arg(here.join("../../examples/hello.yaml")).arg(&disk);
+    let out = Output::of(c);
+    assert!(out.ok, "{}{}", out.stdout, out.stderr);
+    assert!(out.stdout.contains("refused: 503") && out.stdout.contains("disk is full"), "{}", out.stdout);
+    assert!(out.stdout.contains("after: 200"), "{}", out.stdout);
+    let counts: Vec<&str> = out.stdout.lines().find_map(|l| l.strip_prefix("workflows: ")).unwrap().split(" of ").collect();
+    assert_eq!(counts[0], counts[1], "{}", out.stdout);
+}
+
+#[test]
+fn what_a_crash_left_half_written_is_passed_over() {
+    use std::io::Write;
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    for n in 0..20 {
+        assert_eq!(post(&server, &token, &json!({"message": n.to_string()}).to_string()).status, 200);
+    }
+    server.kill();
+    for log in ["bus.db-wal", "api.db-wal"] {
+        let mut wal = std::fs::OpenOptions::new().append(true).open(server.data().join(log)).unwrap();
+        wal.write_all(&[0x5a; 3000]).unwrap();
+    }
+    server.launch();
+    assert_eq!(post(&server, &token, r#"{"message": "after"}"#).status, 200);
+    assert_eq!(workflows(&server, &token).len(), 21);
 }
 
 #[test]
