@@ -6,6 +6,8 @@ use regex::Regex;
 pub struct Node {
     /// Byte offset in the source.
     pub at: usize,
+    /// Levels of nodes from here down.
+    pub height: usize,
     pub kind: Kind,
 }
 

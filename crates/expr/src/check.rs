@@ -78,6 +78,10 @@ fn mismatch(n: &Node, op: Op, a: Type, b: Type) -> Error {
 
 impl<'a> Checker<'a, '_> {
     fn visit(&mut self, n: &'a Node) -> Result<Type, Error> {
+        crate::with_room(|| self.kind(n))
+    }
+
+    fn kind(&mut self, n: &'a Node) -> Result<Type, Error> {
         Ok(match &n.kind {
             Kind::Nil => Type::Nil,
             Kind::Bool(_) => Type::Bool,

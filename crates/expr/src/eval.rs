@@ -71,6 +71,11 @@ impl<'a> Eval<'_, 'a> {
         if self.steps > self.limits.steps {
             return Err(Error::run(n.at, format!("step budget exceeded: the expression took more than {} steps", self.limits.steps)));
         }
+        // Leaves need no room; what they cost is what most selectors cost.
+        if n.height == 1 { self.kind(n) } else { crate::with_room(|| self.kind(n)) }
+    }
+
+    fn kind(&mut self, n: &'a Node) -> Outcome<'a> {
         Ok(match &n.kind {
             Kind::Nil => Value::Nil,
             Kind::Bool(b) => Value::Bool(*b),

@@ -88,6 +88,12 @@ impl Program {
     }
 }
 
+/// Runs a step of a recursion over the tree, on a new piece of stack where the present one ends: the tree has a bounded
+/// height, the caller's stack has not a known one.
+fn with_room<T>(f: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(64 << 10, 1 << 20, f)
+}
+
 /// Whether a name is one of the functions of the language.
 pub fn is_function(name: &str) -> bool {
     builtins::is_builtin(name) || builtins::is_metadata_function(name)

@@ -9,6 +9,8 @@ use crate::lexer::{Spanned, Token, tokens};
 
 /// Nesting that an expression may have.
 pub const MAX_DEPTH: usize = 128;
+/// Height of the tree: `a + b + c …` nests to the left without nesting in the source.
+const MAX_HEIGHT: usize = 1000;
 /// Parts that an expression may have.
 const MAX_NODES: usize = 10_000;
 /// Bytes that an expression may have.
@@ -127,7 +129,12 @@ impl Parser {
         if self.nodes > MAX_NODES {
             return Err(Error::compile(at, format!("compilation failed: expression exceeds maximum allowed nodes ({MAX_NODES})")));
         }
-        Ok(Node { at, kind })
+        let mut node = Node { at, height: 0, kind };
+        node.height = 1 + node.children().iter().map(|c| c.height).max().unwrap_or(0);
+        if node.height > MAX_HEIGHT {
+            return Err(Error::compile(at, format!("the expression chains more than {MAX_HEIGHT} operations; split it")));
+        }
+        Ok(node)
     }
 
     fn sequence(&mut self) -> Result<Node, Error> {
@@ -151,11 +158,16 @@ impl Parser {
     }
 
     fn expression(&mut self, precedence: u32) -> Result<Node, Error> {
+        self.nested(|p| p.expression_inner(precedence))
+    }
+
+    /// Goes one level deeper.
+    fn nested(&mut self, f: impl FnOnce(&mut Self) -> Result<Node, Error>) -> Result<Node, Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(Error::compile(self.position(), format!("the expression is nested deeper than {MAX_DEPTH} levels")));
         }
-        let out = self.expression_inner(precedence);
+        let out = crate::with_room(|| f(self));
         self.depth -= 1;
         out
     }
@@ -275,7 +287,7 @@ impl Parser {
         self.expect_bracket('}')?;
         self.expect_operator("else")?;
         let no = if self.is_operator("if") {
-            self.if_else()?
+            self.nested(Self::if_else)?
         } else {
             self.expect_bracket('{')?;
             let no = self.sequence()?;
@@ -602,7 +614,7 @@ impl Parser {
 fn unchain(node: Node) -> (Node, bool) {
     match node.kind {
         Kind::Chain(inner) => (*inner, true),
-        kind => (Node { at: node.at, kind }, false),
+        kind => (Node { at: node.at, height: node.height, kind }, false),
     }
 }
 

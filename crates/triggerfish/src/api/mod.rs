@@ -22,6 +22,7 @@ use apiserver::Query;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt, Limited};
+use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -61,12 +62,30 @@ impl Call {
     }
 
     /// The body as JSON; an empty one is an empty object.
-    pub fn json(&self) -> Result<serde_json::Value, Fault> {
+    pub fn json(&self) -> Result<Value, Fault> {
         if self.body.is_empty() {
-            return Ok(serde_json::json!({}));
+            return Ok(json!({}));
         }
         serde_json::from_slice(&self.body).map_err(|_| Fault::invalid(apiserver::gojson::error(&self.body)))
     }
+}
+
+/// Sees to it that an object in a body has the maps that this room writes into.
+fn embedded(name: &str, o: &mut Value) -> Result<(), Fault> {
+    let refusal = |path: &str| Fault::invalid(format!("{path}: expected an object"));
+    let root = o.as_object_mut().ok_or_else(|| refusal(name))?;
+    let meta = map_of(root, "metadata").ok_or_else(|| refusal(&format!("{name}.metadata")))?;
+    map_of(meta, "labels").ok_or_else(|| refusal(&format!("{name}.metadata.labels")))?;
+    Ok(())
+}
+
+/// A member that is a map; it is made where there is none.
+fn map_of<'a>(m: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
+    let v = m.entry(key).or_insert(Value::Null);
+    if v.is_null() {
+        *v = Value::Object(Map::new());
+    }
+    v.as_object_mut()
 }
 
 impl State {
@@ -95,14 +114,14 @@ impl State {
     }
 
     /// Whether an object is this server's, by its instance id.
-    pub fn is_ours(&self, o: &serde_json::Value) -> bool {
-        o.pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid").and_then(serde_json::Value::as_str).unwrap_or("") == self.instance_id
+    pub fn is_ours(&self, o: &Value) -> bool {
+        o.pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid").and_then(Value::as_str).unwrap_or("") == self.instance_id
     }
 
     /// Marks an object as this server's.
-    pub fn claim(&self, o: &mut serde_json::Value) {
+    pub fn claim(&self, o: &mut Value) {
         if !self.instance_id.is_empty() {
-            o["metadata"]["labels"]["workflows.argoproj.io/controller-instanceid"] = serde_json::json!(self.instance_id);
+            o["metadata"]["labels"]["workflows.argoproj.io/controller-instanceid"] = json!(self.instance_id);
         }
     }
 

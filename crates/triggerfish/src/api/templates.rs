@@ -29,9 +29,7 @@ pub async fn list(state: &Arc<State>, call: &Call, plural: &str, namespace: &str
 /// The template in a request body, complete enough to be stored.
 fn template(call: &Call, plural: &str, namespace: &str) -> Result<Value, Fault> {
     let mut o = call.json()?.get("template").cloned().filter(|t| !t.is_null()).ok_or_else(|| Fault::invalid("workflow template was not found in the request body"))?;
-    if !o.is_object() {
-        return Err(Fault::invalid("template: must be an object"));
-    }
+    super::embedded("template", &mut o)?;
     o["apiVersion"] = json!(crate::kind::API_VERSION);
     o["kind"] = json!(kind(plural));
     if !namespace.is_empty() {

@@ -22,9 +22,6 @@ fn text<'a>(o: &'a Value, pointer: &str) -> &'a str {
 /// Says in labels who made an object.
 pub fn sign(o: &mut Value, caller: &Caller) {
     let creator = Creator { subject: caller.name.clone(), ..Creator::default() };
-    if o["metadata"].get("labels").is_none_or(Value::is_null) {
-        o["metadata"]["labels"] = json!({});
-    }
     for (k, v) in creator.labels() {
         o["metadata"]["labels"][k] = v;
     }
@@ -34,9 +31,7 @@ pub async fn create(state: &Arc<State>, call: &Call, namespace: &str) -> Result<
     let caller = state.caller(call)?;
     let body = call.json()?;
     let mut w = body.get("workflow").cloned().filter(|w| !w.is_null()).ok_or_else(|| Fault::invalid("workflow body not specified"))?;
-    if !w.is_object() {
-        return Err(Fault::invalid("workflow: must be an object"));
-    }
+    super::embedded("workflow", &mut w)?;
     let given = text(&w, "/metadata/namespace").to_owned();
     if given.is_empty() {
         w["metadata"]["namespace"] = json!(namespace);

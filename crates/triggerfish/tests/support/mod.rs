@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub struct Server {
@@ -13,12 +15,13 @@ pub struct Server {
     pub dir: tempfile::TempDir,
     pub http: String,
     arguments: Vec<String>,
+    panicked: Arc<AtomicBool>,
 }
 
 impl Server {
     pub fn start(arguments: &[&str]) -> Server {
         let dir = tempfile::Builder::new().prefix("triggerfish-test-").tempdir().unwrap();
-        let mut s = Server { child: None, dir, http: String::new(), arguments: arguments.iter().map(ToString::to_string).collect() };
+        let mut s = Server { child: None, dir, http: String::new(), panicked: Arc::default(), arguments: arguments.iter().map(ToString::to_string).collect() };
         s.launch();
         s
     }
@@ -44,7 +47,13 @@ impl Server {
             }
         }
         // What it says later must not fill the pipe; it is shown when a test fails.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|l| eprintln!("server: {l}")));
+        let panicked = self.panicked.clone();
+        std::thread::spawn(move || {
+            for l in lines.map_while(Result::ok) {
+                panicked.fetch_or(l.contains("panicked at"), Ordering::Relaxed);
+                eprintln!("server: {l}");
+            }
+        });
         self.http = std::fs::read_to_string(self.data().join("http-address")).unwrap_or_else(|_| panic!("the server did not start:\n{said}")).trim().to_owned();
         self.child = Some(child);
     }
@@ -54,6 +63,9 @@ impl Server {
     }
     pub fn kubeconfig(&self) -> PathBuf {
         self.data().join("kubeconfig")
+    }
+    pub fn has_panicked(&self) -> bool {
+        self.panicked.load(Ordering::Relaxed)
     }
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
