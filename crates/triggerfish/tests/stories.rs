@@ -248,7 +248,7 @@ fn nothing_is_lost_and_nothing_doubled_when_the_server_is_killed() {
 }
 
 #[test]
-fn a_full_disk_refuses_and_loses_nothing_it_accepted() {
+fn a_full_or_read_only_disk_refuses_and_loses_nothing_it_accepted() {
     if !Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|s| s.success()) {
         println!("skipped: this host lets nobody mount a small disk");
         return;
@@ -258,13 +258,14 @@ fn a_full_disk_refuses_and_loses_nothing_it_accepted() {
     std::fs::create_dir(&disk).unwrap();
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut c = Command::new("unshare");
-    c.arg("-rm").arg("sh").arg(here.join("tests/full-disk.sh")).arg(env!("CARGO_BIN_EXE_triggerfish")).arg(here.join("../../examples/hello.yaml")).arg(&disk);
+    c.arg("-rm").arg("sh").arg(here.join("tests/disk.sh")).arg(env!("CARGO_BIN_EXE_triggerfish")).arg(here.join("../../examples/hello.yaml")).arg(&disk);
     let out = Output::of(c);
     assert!(out.ok, "{}{}", out.stdout, out.stderr);
     assert!(out.stdout.contains("refused: 503") && out.stdout.contains("disk is full"), "{}", out.stdout);
     assert!(out.stdout.contains("after: 200"), "{}", out.stdout);
     let counts: Vec<&str> = out.stdout.lines().find_map(|l| l.strip_prefix("workflows: ")).unwrap().split(" of ").collect();
     assert_eq!(counts[0], counts[1], "{}", out.stdout);
+    assert!(out.stdout.contains("read-only: error: cannot write to the data directory"), "{}", out.stdout);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-# A server on a disk that fills up. Runs in a mount namespace of its own: unshare -rm sh full-disk.sh TRIGGERFISH HELLO DIR
+# A server on a disk that fills up, and then cannot be written at all. In a mount namespace of its own: unshare -rm sh disk.sh TRIGGERFISH HELLO DIR
 set -eu
 triggerfish=$1 hello=$2 dir=$3
 mount -t tmpfs -o size=14m tmpfs "$dir"
@@ -32,3 +32,8 @@ echo "after: $code"
 waiting() { curl -s -H "$authorization" "$server_url/metrics" | sed -n 's/^triggerfish_events_waiting //p'; }
 until [ "$(waiting)" = 0 ]; do kill -0 $server; done
 echo "workflows: $(curl -s -H "$authorization" "$server_url/api/v1/workflows/argo?fields=items.metadata.name" | grep -o '"name"' | wc -l) of $((accepted + 1))"
+trap - EXIT
+kill -9 $server
+wait $server || true
+mount -o remount,ro "$dir"
+echo "read-only: $("$triggerfish" serve --data-dir "$dir/data" --http-address 127.0.0.1:0 --kube-address 127.0.0.1:0 2>&1)"
