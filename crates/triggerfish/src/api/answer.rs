@@ -81,7 +81,7 @@ pub fn ok(v: &Value) -> Answer {
     r
 }
 
-/// An object as the Argo Server shows it: without kind and version, and without nulls that strict clients break on.
+/// An object as the Argo Server shows it: without kind and version.
 pub fn shown(mut o: Value) -> Value {
     if let Some(m) = o.as_object_mut() {
         m.remove("kind");

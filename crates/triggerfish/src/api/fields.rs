@@ -15,12 +15,12 @@ pub fn apply(v: Value, fields: &str) -> Value {
     if exclude {
         return drop(v, &paths);
     }
-    let (list, streamed) = (v.get("items").is_some(), v.get("result").is_some());
+    let (is_list, is_stream) = (v.get("items").is_some(), v.get("result").is_some());
     let mut kept = keep(v, &paths);
-    match kept.get_mut("result") {
-        Some(r) => r.get_mut("object").into_iter().for_each(|o| complete(o, false)),
-        None if streamed => {}
-        None => complete(&mut kept, list),
+    if !is_stream {
+        complete(&mut kept, is_list);
+    } else if let Some(o) = kept.pointer_mut("/result/object") {
+        complete(o, false);
     }
     kept
 }
