@@ -2,7 +2,7 @@
 
 use crate::names::NameRule;
 use crate::object;
-use crate::resource::{Admitted, Column, Resource, Subresource, all_verbs};
+use crate::resource::{Admitted, Column, Published, Resource, Subresource, all_verbs};
 use crate::schema::Schema;
 use crate::status::{FieldError, FieldErrorKind};
 use crate::table::age_of;
@@ -11,6 +11,7 @@ use k8s_openapi::api::{authentication::v1 as authn, authorization::v1 as authz, 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The OpenAPI documents of the built-in kinds, by definition name.
@@ -19,7 +20,8 @@ struct Documents {
     wanted: Vec<(String, Resource)>,
 }
 
-pub fn resources() -> Result<Vec<Resource>, String> {
+/// The kinds, and the names of the definitions behind them.
+pub fn resources() -> Result<(Vec<Resource>, BTreeSet<String>), String> {
     let mut d = Documents { generator: generator(), wanted: Vec::new() };
     core_kinds(&mut d);
     rbac_kinds(&mut d);
@@ -65,7 +67,7 @@ impl Documents {
             name_rule: NameRule::Subdomain,
             generations: false,
             schema: Arc::new(Schema::any()),
-            openapi: Arc::new(Value::Null),
+            openapi: Published::Builtin(String::new()),
             columns: vec![name(), age()],
             fields: Vec::new(),
             delete_returns_object: false,
@@ -73,17 +75,20 @@ impl Documents {
             admit: None,
             subresources: Vec::new(),
             virtual_only: false,
+            face: None,
         };
         configure(&mut r);
         self.wanted.push((T::schema_name().into_owned(), r));
     }
 
-    fn finish(mut self) -> Result<Vec<Resource>, String> {
+    fn finish(mut self) -> Result<(Vec<Resource>, BTreeSet<String>), String> {
         let mut definitions = Value::Object(self.generator.take_definitions(true));
         for definition in definitions.as_object_mut().into_iter().flatten().map(|(_, v)| v) {
             annotate(definition);
         }
-        self.wanted
+        let names = definitions.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        let resources = self
+            .wanted
             .into_iter()
             .map(|(definition, mut r)| {
                 let schema = Schema::parse(&definitions[&definition], &definitions).map_err(|e| format!("{}: {e}", r.kind))?;
@@ -93,10 +98,11 @@ impl Documents {
                     }
                 }
                 r.schema = Arc::new(schema);
-                r.openapi = Arc::new(json!({"$ref": format!("#/components/schemas/{definition}")}));
+                r.openapi = Published::Builtin(definition);
                 Ok(r)
             })
-            .collect()
+            .collect::<Result<_, String>>()?;
+        Ok((resources, names))
     }
 }
 
@@ -147,6 +153,12 @@ const MERGED: &[(&str, &[&str])] = &[
 ];
 
 fn annotate(definition: &mut Value) {
+    // Members that the source marks because its types always have them, and clients may leave out.
+    let optional = |p: &Value| object::text(p, &["description"]).contains("This field is effectively required");
+    let loose: Vec<String> = definition["properties"].as_object().into_iter().flatten().filter(|(k, p)| *k == "metadata" || optional(p)).map(|(k, _)| k.clone()).collect();
+    if let Some(required) = definition.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|r| !loose.iter().any(|l| r == l));
+    }
     let Some(properties) = definition.get_mut("properties").and_then(Value::as_object_mut) else { return };
     let is_service_account = properties.contains_key("automountServiceAccountToken") && properties.contains_key("secrets");
     for (field, schema) in properties.iter_mut() {
@@ -171,7 +183,7 @@ fn annotate(definition: &mut Value) {
     }
 }
 
-fn name() -> Column {
+pub fn name() -> Column {
     let mut c = Column::path("Name", "string", ".metadata.name").described("@metadata.name");
     c.format = "name".into();
     c
@@ -229,12 +241,8 @@ fn core_kinds(d: &mut Documents) {
         r.delete_returns_object = true;
         r.subresources = vec![sub("token", "TokenRequest", "authentication.k8s.io", "v1", &["create"])];
     });
-    d.add::<core::Event>("", "Event", "events", |r| {
-        r.short_names = vec!["ev".into()];
-        r.columns = event_columns();
-        r.fields = ["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"].map(String::from).to_vec();
-        r.admit = Some(admit_event);
-    });
+    d.add::<core::Event>("", "Event", "events", crate::events::core);
+    d.add::<k8s_openapi::api::events::v1::Event>("events.k8s.io", "Event", "events", crate::events::newer);
     d.add::<core::Pod>("", "Pod", "pods", |r| {
         r.short_names = vec!["po".into()];
         r.categories = vec!["all".into()];
@@ -245,41 +253,12 @@ fn core_kinds(d: &mut Documents) {
         r.delete_returns_object = true;
         r.prepare = Some(crate::pod::prepare);
         r.admit = Some(crate::pod::admit);
-        r.subresources = vec![sub("log", "Pod", "", "v1", &["get"])];
+        r.subresources = vec![sub("eviction", "Eviction", "policy", "v1", &["create"]), sub("log", "Pod", "", "v1", &["get"])];
     });
 }
 
 fn sub(name: &str, kind: &str, group: &str, version: &str, verbs: &[&str]) -> Subresource {
     Subresource { name: name.into(), kind: kind.into(), group: group.into(), version: version.into(), verbs: verbs.iter().map(ToString::to_string).collect() }
-}
-
-fn event_columns() -> Vec<Column> {
-    vec![
-        Column::computed("Last Seen", "string", |o| {
-            let at = ["lastTimestamp", "eventTime", "firstTimestamp"].iter().map(|k| object::text(o, &[k])).find(|t| !t.is_empty());
-            at.map_or(json!("<unknown>"), |t| json!(crate::table::age(t)))
-        })
-        .described("@lastTimestamp"),
-        Column::path("Type", "string", ".type").described("@type"),
-        Column::path("Reason", "string", ".reason").described("@reason"),
-        Column::computed("Object", "string", |o| json!(format!("{}/{}", object::text(o, &["involvedObject", "kind"]).to_lowercase(), object::text(o, &["involvedObject", "name"])))).described("@involvedObject"),
-        Column::path("Subobject", "string", ".involvedObject.fieldPath").wide().described("@involvedObject.fieldPath"),
-        Column::computed("Source", "string", |o| {
-            let (component, host) = (object::text(o, &["source", "component"]), object::text(o, &["source", "host"]));
-            json!(if host.is_empty() { component.to_owned() } else { format!("{component}, {host}") })
-        })
-        .wide()
-        .described("@source"),
-        Column::computed("Message", "string", |o| json!(object::text(o, &["message"]).trim())).described("@message"),
-        Column::computed("First Seen", "string", |o| {
-            let t = object::text(o, &["firstTimestamp"]);
-            json!(if t.is_empty() { "<unknown>".into() } else { crate::table::age(t) })
-        })
-        .wide()
-        .described("@firstTimestamp"),
-        Column::computed("Count", "string", |o| o.get("count").cloned().unwrap_or(json!(1))).wide().described("@count"),
-        name().wide(),
-    ]
 }
 
 fn rbac_kinds(d: &mut Documents) {
@@ -377,7 +356,7 @@ fn prepare_role(o: &mut Value, _old: Option<&Value>) {
 }
 
 fn prepare_binding(o: &mut Value, _old: Option<&Value>) {
-    if let Some(role) = o.get_mut("roleRef").and_then(Value::as_object_mut) {
+    if let Some(role) = object::map(o).entry("roleRef").or_insert_with(|| json!({})).as_object_mut() {
         let group = role.entry("apiGroup").or_insert_with(|| json!(""));
         if group == "" {
             *group = json!("rbac.authorization.k8s.io");
@@ -467,15 +446,6 @@ fn admit_secret(new: &Value, old: Option<&Value>) -> Admitted {
     Admitted { errors, warnings: Vec::new() }
 }
 
-fn admit_event(new: &Value, _old: Option<&Value>) -> Admitted {
-    let mut errors = Vec::new();
-    let (involved, own) = (object::text(new, &["involvedObject", "namespace"]), object::namespace(new));
-    if involved != own && !(involved.is_empty() && own == "default") {
-        errors.push(FieldError::invalid("involvedObject.namespace", involved, "does not match event.namespace"));
-    }
-    Admitted { errors, warnings: Vec::new() }
-}
-
 fn admit_role(new: &Value, _old: Option<&Value>) -> Admitted {
     let mut errors = Vec::new();
     for (i, rule) in new.get("rules").and_then(Value::as_array).into_iter().flatten().enumerate() {
@@ -506,6 +476,11 @@ fn admit_binding(new: &Value, old: Option<&Value>) -> Admitted {
         && old.get("roleRef") != Some(&role)
     {
         errors.push(FieldError::invalid("roleRef", role.clone(), "cannot change roleRef"));
+    }
+    let group = object::text(&role, &["apiGroup"]);
+    if group != crate::auth::rbac::GROUP {
+        let kind = FieldErrorKind::NotSupported(json!(group), vec![crate::auth::rbac::GROUP.into()]);
+        errors.push(FieldError { path: "roleRef.apiGroup".into(), kind, detail: String::new() });
     }
     let kind = object::text(&role, &["kind"]);
     let allowed: &[&str] = if object::namespace(new).is_empty() { &["ClusterRole"] } else { &["Role", "ClusterRole"] };

@@ -2,7 +2,7 @@
 
 use crate::names::{NameRule, dns_label_problem};
 use crate::object::{self, text};
-use crate::resource::{Admitted, Cell, Column, Resource, all_verbs};
+use crate::resource::{Admitted, Cell, Column, Published, Resource, all_verbs};
 use crate::schema::Schema;
 use crate::status::FieldError;
 use crate::table::age_of;
@@ -61,12 +61,15 @@ pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
     if stored != 1 {
         errors.push(FieldError::invalid("spec.versions", json!(stored), "must have exactly one version marked as storage version"));
     }
+    let mut warnings = Vec::new();
     for (i, v) in versions(new).enumerate() {
-        if let Err(why) = Schema::parse(v.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null), &Value::Null) {
-            errors.push(FieldError::invalid(format!("spec.versions[{i}].schema.openAPIV3Schema"), "", why));
+        let path = format!("spec.versions[{i}].schema.openAPIV3Schema");
+        match Schema::parse(v.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null), &Value::Null) {
+            Err(why) => errors.push(FieldError::invalid(path, "", why)),
+            Ok(schema) => warnings.extend(schema.unasked_rules().into_iter().map(|why| format!("{path}: a validation rule is not checked: {why}"))),
         }
     }
-    Admitted { errors, warnings: Vec::new() }
+    Admitted { errors, warnings }
 }
 
 /// The kinds that a definition serves, one for each served version.
@@ -96,7 +99,7 @@ pub fn resources(definition: &Value) -> Vec<Resource> {
                 name_rule: NameRule::Subdomain,
                 generations: true,
                 schema: Arc::new(schema),
-                openapi: Arc::new(openapi),
+                openapi: Published::Own(openapi.to_string().into()),
                 columns: columns(v),
                 fields: v.get("selectableFields").and_then(Value::as_array).into_iter().flatten().map(|f| text(f, &["jsonPath"]).trim_start_matches('.').to_owned()).collect(),
                 delete_returns_object: false,
@@ -104,6 +107,7 @@ pub fn resources(definition: &Value) -> Vec<Resource> {
                 admit: None,
                 subresources: Vec::new(),
                 virtual_only: false,
+                face: None,
             }
         })
         .collect()

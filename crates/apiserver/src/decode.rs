@@ -48,16 +48,19 @@ impl State {
 }
 
 fn unreadable(r: &Resource, body: &[u8], why: &str) -> Status {
-    let shown = if body.is_empty() { "<empty>".into() } else { String::from_utf8_lossy(&body[..body.len().min(512)]).into_owned() };
-    let text = format!("couldn't get version/kind; json parse error: {why}");
-    if r.custom {
-        return Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {text} ({shown})", r.kind));
-    }
-    let hex: String = body.iter().take(32).map(|b| format!("{b:02x}")).collect();
-    let dots = if body.len() > 32 { " ..." } else { "" };
-    let excerpt = if body.is_empty() { "<empty>".into() } else { format!("{hex}{dots}") };
-    Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {text} ({excerpt})", r.kind))
+    let start = &body[..body.len().min(EXCERPT)];
+    let dots = if body.len() > EXCERPT { " ..." } else { "" };
+    let excerpt = match body.first() {
+        None => "<empty>".into(),
+        // What begins like JSON is shown as it is, anything else in hexadecimal.
+        Some(b'{') => format!("{}{dots}", String::from_utf8_lossy(start)),
+        Some(_) => format!("{}{dots}", start.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+    };
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {why} ({excerpt})", r.kind))
 }
+
+/// Bytes of a body that an error shows.
+const EXCERPT: usize = 30;
 
 /// The kind must be the one of the path; bodies of typed kinds may leave it out.
 fn check_kind(o: &mut Value, r: &Resource) -> Result<(), Status> {
@@ -83,10 +86,14 @@ fn check_kind(o: &mut Value, r: &Resource) -> Result<(), Status> {
     if kind != r.kind || version != expected_version(r) {
         let (group, v) = version.split_once('/').unwrap_or(("", version));
         let shown = if group.is_empty() { v.to_owned() } else { format!("{group}/{v}") };
+        if r.custom && version == expected_version(r) {
+            let (group, name) = (version.split_once('/').map_or("", |(g, _)| g), object::name(o));
+            return Err(Status::invalid(group, kind, name, &[FieldError::invalid("kind", kind, format!("must be {}", r.kind))]));
+        }
         return Err(Status::bad_request(if r.custom {
             format!("the API version in the data ({shown}) does not match the expected API version ({})", r.api_version())
         } else {
-            format!("{kind} in version {v:?} cannot be handled as a {}: no kind {kind:?} is registered for version {shown:?} in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"", r.kind)
+            format!("{kind} in version {v:?} cannot be handled as a {}: no kind {kind:?} is registered for version {shown:?} in scheme \"pkg/runtime/scheme.go:110\"", r.kind)
         }));
     }
     Ok(())
@@ -185,7 +192,7 @@ pub fn field_validation(call: &Call) -> Result<FieldValidation, Status> {
         "Warn" | "" => Ok(FieldValidation::Warn),
         "Strict" => Ok(FieldValidation::Strict),
         other => {
-            let kind = FieldErrorKind::NotSupported(json!(other), ["Ignore", "Strict", "Warn"].map(String::from).to_vec());
+            let kind = FieldErrorKind::NotSupported(json!(other), ["", "Ignore", "Strict", "Warn"].map(String::from).to_vec());
             let options = match call.method.as_str() {
                 "POST" => "CreateOptions",
                 "PUT" => "UpdateOptions",
@@ -220,11 +227,12 @@ fn unknown_metadata(o: &Value) -> Vec<String> {
 /// Brings an object into the form its kind has: types checked, unknown members gone, defaults filled in.
 pub fn conform(r: &Resource, o: &mut Value) -> Result<(), Status> {
     check_metadata_types(o, r)?;
+    drop_empty_metadata(o);
     if !r.custom {
         schema::drop_nulls(o);
         drop_empty(o);
-        if let Some(why) = type_error(&r.schema, o, "", &r.kind) {
-            return Err(Status::bad_request(format!("{} in version {:?} cannot be handled as a {}: {why}", r.kind, r.version, r.kind)));
+        if let Some(wrong) = type_error(&r.schema, o, "") {
+            return Err(Status::bad_request(format!("{} in version {:?} cannot be handled as a {}: {}", r.kind, r.version, r.kind, wrong.decoding(&r.kind))));
         }
     }
     if !matches!(r.schema.kind, Type::Any) {
@@ -237,10 +245,17 @@ pub fn conform(r: &Resource, o: &mut Value) -> Result<(), Status> {
 
 /// Go leaves empty maps and lists of these members out.
 fn drop_empty(o: &mut Value) {
-    let empty = |v: &Value| v.as_object().is_some_and(Map::is_empty) || v.as_array().is_some_and(Vec::is_empty);
     if let Some(m) = o.as_object_mut() {
         m.retain(|k, v| !(matches!(k.as_str(), "data" | "binaryData" | "stringData" | "secrets" | "imagePullSecrets" | "subjects") && empty(v)));
     }
+}
+
+fn empty(v: &Value) -> bool {
+    v.as_object().is_some_and(Map::is_empty) || v.as_array().is_some_and(Vec::is_empty)
+}
+
+/// The metadata of every kind is typed.
+fn drop_empty_metadata(o: &mut Value) {
     crate::object::meta(o).retain(|k, v| !(matches!(k.as_str(), "labels" | "annotations" | "finalizers" | "ownerReferences") && empty(v)));
 }
 
@@ -280,9 +295,43 @@ fn check_metadata_types(o: &Value, r: &Resource) -> Result<(), Status> {
     Ok(())
 }
 
-/// The first value of a typed kind whose type is wrong, as Go's decoder says it.
-fn type_error(schema: &Schema, v: &Value, path: &str, kind: &str) -> Option<String> {
+/// A value of a typed kind whose type is wrong.
+pub enum Mistyped<'a> {
+    Type { path: String, found: &'a Value, want: &'static str },
+    /// Not base64, from this byte on.
+    Bytes { at: usize },
+}
+
+impl Mistyped<'_> {
+    /// In the words of a decoder that reads an object.
+    fn decoding(&self, kind: &str) -> String {
+        match self {
+            Mistyped::Type { path, found, want } => format!("json: cannot unmarshal {} into Go struct field {kind}.{path} of type {want}", go_kind(found)),
+            Mistyped::Bytes { at } => format!("illegal base64 data at input byte {at}"),
+        }
+    }
+    /// In the words of a patch that is put into an object.
+    pub fn converting(&self) -> String {
+        match self {
+            Mistyped::Type { found, want, .. } => {
+                let found = match found {
+                    Value::Number(n) if n.is_f64() => "float64",
+                    Value::Number(_) => "int64",
+                    Value::Array(_) => "[]interface {}",
+                    Value::Object(_) => "map[string]interface {}",
+                    other => go_kind(other),
+                };
+                format!("cannot convert {found} to {want}")
+            }
+            Mistyped::Bytes { at } => format!("illegal base64 data at input byte {at}"),
+        }
+    }
+}
+
+/// The first value of a typed kind whose type is wrong.
+pub fn type_error<'a>(schema: &Schema, v: &'a Value, path: &str) -> Option<Mistyped<'a>> {
     let fits = match schema.kind {
+        _ if v.is_null() => true,
         Type::Any => true,
         Type::Object => v.is_object(),
         Type::Array => v.is_array(),
@@ -302,13 +351,13 @@ fn type_error(schema: &Schema, v: &Value, path: &str, kind: &str) -> Option<Stri
             Type::Number => "float64",
             _ => "string",
         };
-        return Some(format!("json: cannot unmarshal {} into Go struct field {kind}.{path} of type {want}", go_kind(v)));
+        return Some(Mistyped::Type { path: path.to_owned(), found: v, want });
     }
     if schema.format == "byte" && let Some(s) = v.as_str() {
         use base64::Engine;
         if base64::engine::general_purpose::STANDARD.decode(s).is_err() {
             let at = s.bytes().position(|c| !(c.is_ascii_alphanumeric() || c == b'+' || c == b'/')).unwrap_or(s.len() / 4 * 4);
-            return Some(format!("illegal base64 data at input byte {at}"));
+            return Some(Mistyped::Bytes { at });
         }
     }
     match v {
@@ -323,9 +372,9 @@ fn type_error(schema: &Schema, v: &Value, path: &str, kind: &str) -> Option<Stri
                 (false, true) => format!("{path}.{k}"),
                 (false, false) => path.to_owned(),
             };
-            type_error(s, child, &here, kind)
+            type_error(s, child, &here)
         }),
-        Value::Array(list) => list.iter().find_map(|child| type_error(schema.items.as_deref()?, child, path, kind)),
+        Value::Array(list) => list.iter().find_map(|child| type_error(schema.items.as_deref()?, child, path)),
         _ => None,
     }
 }

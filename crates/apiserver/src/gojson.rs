@@ -1,5 +1,7 @@
 //! Says why a text is not JSON in the sentences that Go programs use: clients compare and print them.
 
+use serde_json::Value;
+
 /// The message for a text that does not parse.
 pub fn error(text: &[u8]) -> String {
     let mut s = Scanner { text, at: 0 };
@@ -7,6 +9,17 @@ pub fn error(text: &[u8]) -> String {
         Ok(()) => "invalid JSON".into(),
         Err(None) => "unexpected end of JSON input".into(),
         Err(Some((c, context))) => format!("invalid character {} {context}", quoted(c)),
+    }
+}
+
+/// A value as Go's `%v` prints it: `map[a:1 b:[x y]]`.
+pub fn printed(v: &Value) -> String {
+    match v {
+        Value::Null => "<nil>".into(),
+        Value::String(s) => s.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(printed).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => format!("map[{}]", map.iter().map(|(k, v)| format!("{k}:{}", printed(v))).collect::<Vec<_>>().join(" ")),
+        other => other.to_string(),
     }
 }
 
@@ -25,7 +38,8 @@ fn quoted(c: char) -> String {
     match c {
         '\'' => r"'\''".into(),
         '"' => "'\"'".into(),
-        c if c.is_control() => format!("'{}'", c.escape_default().to_string().replace("\\u{", "\\x").replace('}', "")),
+        c if c.is_control() && c < '\u{80}' => format!("'\\x{:02x}'", u32::from(c)),
+        c if c.is_control() => format!("'\\u{:04x}'", u32::from(c)),
         c => format!("'{c}'"),
     }
 }

@@ -15,6 +15,7 @@ mod controllers;
 mod crd;
 mod decode;
 mod discovery;
+mod events;
 pub mod gojson;
 mod jsonpath;
 mod managed;

@@ -484,20 +484,42 @@ pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, w: &Writer, 
     }
     match list.iter_mut().find(|e| is_mine(e)) {
         Some(e) => {
-            if e.fields != set || merged != *base {
+            if merged != *base {
                 e.time = w.now.clone();
             }
             e.fields = set;
         }
-        None => list.push(Entry { manager: w.manager.into(), operation: "Apply".into(), api_version: w.api_version.into(), subresource: w.subresource.into(), time: w.now.clone(), fields: set }),
+        None => {
+            // Who takes part without changing anything has no time.
+            let time = if merged == *base { String::new() } else { w.now.clone() };
+            list.push(Entry { manager: w.manager.into(), operation: "Apply".into(), api_version: w.api_version.into(), subresource: w.subresource.into(), time, fields: set });
+        }
     }
     store(&mut merged, list);
+    if w.manager == "kubectl" {
+        note_applied(&mut merged, config);
+    }
     Ok(merged)
+}
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Bytes that all annotations of an object may have together.
+const ANNOTATIONS_LIMIT: usize = 256 * 1024;
+
+/// Keeps the note of a client-side `kubectl apply` true when kubectl goes on from the server's side.
+fn note_applied(o: &mut Value, config: &Value) {
+    let Some(slot) = o.pointer_mut("/metadata/annotations").and_then(|a| a.get_mut(LAST_APPLIED)) else { return };
+    let mut config = config.clone();
+    if let Some(annotations) = config.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+    }
+    let note = format!("{config}\n");
+    *slot = json!(if note.len() > ANNOTATIONS_LIMIT { "" } else { &note });
 }
 
 /// The configuration that `kubectl apply` noted on the object.
 fn last_applied(o: &Value) -> Option<Value> {
-    let text = object::at(o, &["metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"])?.as_str()?;
+    let text = object::at(o, &["metadata", "annotations", LAST_APPLIED])?.as_str()?;
     serde_json::from_str(text).ok()
 }
 

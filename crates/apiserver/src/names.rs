@@ -137,9 +137,16 @@ pub fn check_metadata(o: &Value, rule: NameRule, custom: bool, namespaced: bool)
         }
     }
     if controllers > 1 {
-        let all = o["metadata"]["ownerReferences"].clone();
+        let all = format!("[{}]", object::owners(o).map(owner_text).collect::<Vec<_>>().join(","));
         let names: Vec<String> = object::owners(o).filter(|w| w.get("controller") == Some(&Value::Bool(true))).map(|w| format!("{}/{}", object::text(w, &["kind"]), object::text(w, &["name"]))).collect();
-        errors.push(FieldError::invalid("metadata.ownerReferences", all, format!("Only one reference can have Controller set to true. Found \"true\" in references for {}", names.join(" and "))));
+        errors.push(FieldError::raw("metadata.ownerReferences", &all, format!("Only one reference can have Controller set to true. Found \"true\" in references for {}", names.join(" and "))));
     }
     errors
+}
+
+/// An owner reference with its members in the order that the original prints.
+fn owner_text(owner: &Value) -> String {
+    let members = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let shown: Vec<String> = members.iter().filter_map(|m| owner.get(*m).map(|v| format!("{m:?}:{v}"))).collect();
+    format!("{{{}}}", shown.join(","))
 }

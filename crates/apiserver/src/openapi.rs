@@ -1,8 +1,9 @@
 //! OpenAPI v3: an index, and one document per group version with the schemas that `kubectl explain` and `apply` read.
 
-use crate::resource::{Entries, Resource};
+use crate::resource::{Entries, Published, Resource};
 use ring::digest;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 /// Definitions of the built-in kinds; made when first asked for.
@@ -38,9 +39,9 @@ pub fn document(entries: &Entries, group: &str, version: &str) -> Option<Value> 
     for r in entries.resources.values().filter(|r| r.group == group && r.version == version) {
         let name = definition_name(r);
         let gvk = json!({"group": r.group, "version": r.version, "kind": r.kind});
-        let mut schema = match r.openapi.get("$ref").and_then(Value::as_str) {
-            Some(_) => builtin_definitions().get(&name).cloned().unwrap_or_else(|| json!({"type": "object"})),
-            None => custom_document(&r.openapi),
+        let mut schema = match &r.openapi {
+            Published::Builtin(_) => builtin_definitions().get(&name).cloned().unwrap_or_else(|| json!({"type": "object"})),
+            Published::Own(text) => custom_document(serde_json::from_str(text).unwrap_or_default()),
         };
         schema["x-kubernetes-group-version-kind"] = json!([gvk]);
         collect_references(&schema, &mut schemas);
@@ -60,9 +61,9 @@ pub fn document(entries: &Entries, group: &str, version: &str) -> Option<Value> 
 }
 
 fn definition_name(r: &Resource) -> String {
-    match r.openapi.get("$ref").and_then(Value::as_str).and_then(|p| p.rsplit('/').next()) {
-        Some(name) => name.to_owned(),
-        None => {
+    match &r.openapi {
+        Published::Builtin(name) => name.clone(),
+        Published::Own(_) => {
             let reversed: Vec<&str> = r.group.split('.').rev().collect();
             format!("{}.{}.{}", reversed.join("."), r.version, r.kind)
         }
@@ -70,8 +71,7 @@ fn definition_name(r: &Resource) -> String {
 }
 
 /// A custom kind as published, with the members every object has.
-fn custom_document(openapi: &Value) -> Value {
-    let mut schema = openapi.clone();
+fn custom_document(mut schema: Value) -> Value {
     if !schema.is_object() {
         schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     }
@@ -135,32 +135,32 @@ fn add_paths(r: &Resource, definition: &str, gvk: &Value, paths: &mut Map<String
     paths.insert(base, collection);
 }
 
-/// A schema with its local `$ref`s written out, so that it stands on its own; references to built-in definitions stay.
-pub fn inline(schema: &Value, definitions: &Value) -> Value {
-    resolve(schema, definitions, &mut Vec::new())
+/// A schema with its `$ref`s written out, so that it stands on its own; those to `builtin` definitions stay.
+pub fn inline(schema: &Value, definitions: &Value, builtin: &BTreeSet<String>) -> Value {
+    resolve(schema, definitions, builtin, &mut Vec::new())
 }
 
-fn resolve(schema: &Value, definitions: &Value, open: &mut Vec<String>) -> Value {
+fn resolve(schema: &Value, definitions: &Value, builtin: &BTreeSet<String>, open: &mut Vec<String>) -> Value {
     match schema {
         Value::Object(map) => {
             if let Some(name) = map.get("$ref").and_then(Value::as_str).and_then(|r| r.rsplit('/').next()) {
-                if name.starts_with("io.k8s.") {
+                if builtin.contains(name) {
                     return schema.clone();
                 }
                 if open.iter().any(|o| o == name) {
                     return json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
                 }
                 open.push(name.to_owned());
-                let mut out = resolve(&definitions[name], definitions, open);
+                let mut out = resolve(&definitions[name], definitions, builtin, open);
                 open.pop();
                 if let Some(text) = map.get("description") {
                     out["description"] = text.clone();
                 }
                 return out;
             }
-            map.iter().map(|(k, v)| (k.clone(), resolve(v, definitions, open))).collect::<Map<_, _>>().into()
+            map.iter().map(|(k, v)| (k.clone(), resolve(v, definitions, builtin, open))).collect::<Map<_, _>>().into()
         }
-        Value::Array(list) => list.iter().map(|v| resolve(v, definitions, open)).collect(),
+        Value::Array(list) => list.iter().map(|v| resolve(v, definitions, builtin, open)).collect(),
         other => other.clone(),
     }
 }

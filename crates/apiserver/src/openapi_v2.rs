@@ -1,7 +1,7 @@
 //! OpenAPI v2: what `kubectl apply` asks when a file holds a `List`, and what older clients read.
 //!
 //! kubectl wants the protobuf form of <https://github.com/google/gnostic-models/blob/main/openapiv2/OpenAPIv2.proto> and reads
-//! one thing in it: whether `patch` of a kind takes a query parameter. The protobuf form has the paths and no definitions.
+//! in it whether `patch` of a kind takes a query parameter, how lists merge, and what `explain --output=plaintext-openapiv2` shows.
 
 use crate::openapi;
 use crate::resource::Entries;
@@ -82,6 +82,53 @@ pub fn protobuf(document: &Value) -> Vec<u8> {
     put(&mut info, 2, crate::VERSION.as_bytes());
     put(&mut out, 2, &info);
     put(&mut out, 8, &paths);
+    let mut definitions = Vec::new();
+    for (name, schema) in document["definitions"].as_object().into_iter().flatten() {
+        put(&mut definitions, 1, &named(name, &schema_message(schema)));
+    }
+    put(&mut out, 9, &definitions);
+    out
+}
+
+/// A schema: what it refers to, its texts, its type, and what it holds.
+fn schema_message(s: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    let reference = s.get("$ref").or_else(|| s.pointer("/allOf/0/$ref"));
+    for (number, text) in [(1, reference), (2, s.get("format")), (4, s.get("description"))] {
+        if let Some(text) = text.and_then(Value::as_str) {
+            put(&mut out, number, text.as_bytes());
+        }
+    }
+    for name in s["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        put(&mut out, 19, name.as_bytes());
+    }
+    if s["additionalProperties"].is_object() {
+        let mut item = Vec::new();
+        put(&mut item, 1, &schema_message(&s["additionalProperties"]));
+        put(&mut out, 21, &item);
+    }
+    if let Some(kind) = s["type"].as_str() {
+        let mut item = Vec::new();
+        put(&mut item, 1, kind.as_bytes());
+        put(&mut out, 22, &item);
+    }
+    if s["items"].is_object() {
+        let mut item = Vec::new();
+        put(&mut item, 1, &schema_message(&s["items"]));
+        put(&mut out, 23, &item);
+    }
+    if let Some(members) = s["properties"].as_object() {
+        let mut properties = Vec::new();
+        for (name, member) in members {
+            put(&mut properties, 1, &named(name, &schema_message(member)));
+        }
+        put(&mut out, 25, &properties);
+    }
+    for (key, value) in s.as_object().into_iter().flatten().filter(|(k, _)| k.starts_with("x-kubernetes-")) {
+        let mut any = Vec::new();
+        put(&mut any, 2, format!("{value}\n").as_bytes());
+        put(&mut out, 31, &named(key, &any));
+    }
     out
 }
 

@@ -9,8 +9,8 @@ use crate::server::{Call, State};
 use crate::status::Status;
 use crate::store::{Range, Stored};
 use crate::table::{self, Include};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
+use base64::{Engine, alphabet};
 use serde_json::{Value, json};
 
 /// Which objects of a collection are meant.
@@ -25,7 +25,7 @@ impl Selection {
         if info.watch_prefix && !info.name.is_empty() {
             text = format!("metadata.name={}", info.name);
         }
-        Ok(Self { labels: Labels::parse(query.get("labelSelector"))?, fields: Fields::parse(&text, &r.field_paths())? })
+        Ok(Self { labels: Labels::parse(query.get("labelSelector"))?, fields: Fields::parse(&text, &r.field_paths(), !r.custom && r.fields.is_empty())? })
     }
     pub fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
@@ -48,14 +48,8 @@ impl State {
     /// An object as its resource's version shows it.
     pub fn shown(r: &Resource, stored: &Stored) -> Value {
         let mut v = stored.value();
-        Self::as_version(r, &mut v);
+        r.show(&mut v);
         v
-    }
-
-    pub fn as_version(r: &Resource, v: &mut Value) {
-        if r.version != r.storage_version {
-            v["apiVersion"] = json!(r.api_version());
-        }
     }
 
     pub fn find(&self, r: &Resource, namespace: &str, name: &str) -> Result<Stored, Status> {
@@ -68,7 +62,7 @@ impl State {
         let form = negotiate(&call.headers, false)?;
         self.wait_for_version(&call.query, false)?;
         let stored = self.find(r, &info.namespace, &info.name)?;
-        if form.is_plain() && r.version == r.storage_version {
+        if form.is_plain() && r.is_stored_form() {
             return Ok(respond::bytes(200, "application/json", stored.json));
         }
         Ok(respond::object(200, r, Self::shown(r, &stored), form, include(&call.query)?))
@@ -94,13 +88,16 @@ impl State {
         let selection = Selection::read(q, info, r)?;
         check_version_match(q)?;
         self.wait_for_version(q, true)?;
-        let limit = q.number("limit")?.unwrap_or(0) as usize;
+        let limit = q.number("limit")?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
         let (mut after, mut at) = (None, None);
         match q.get("continue") {
             "" => {
                 if q.get("resourceVersionMatch") == "Exact" {
-                    at = q.number("resourceVersion")?;
+                    at = q.number("resourceVersion")?.and_then(|n| u64::try_from(n).ok());
                 }
+            }
+            _ if !matches!(q.get("resourceVersion"), "" | "0") => {
+                return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
             }
             token => {
                 let t = Continue::decode(token)?;
@@ -155,7 +152,7 @@ impl State {
 }
 
 fn render_list(call: &Call, r: &Resource, items: &[Stored], meta: Value, form: Form) -> Result<Answer, Status> {
-    if form.is_plain() && r.version == r.storage_version {
+    if form.is_plain() && r.is_stored_form() {
         // Stored objects are joined as they are: a long list costs no parsing.
         let mut out = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[", r.list_kind(), r.api_version()).into_bytes();
         for (i, s) in items.iter().enumerate() {
@@ -181,7 +178,14 @@ fn render_list(call: &Call, r: &Resource, items: &[Stored], meta: Value, form: F
                 .collect();
             json!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{v}"), "metadata": meta, "items": list})
         }
-        Shape::Object => json!({"kind": r.list_kind(), "apiVersion": r.api_version(), "metadata": meta, "items": objects}),
+        Shape::Object => {
+            let bare = |mut o: Value| {
+                object::map(&mut o).retain(|k, _| r.custom || !matches!(k.as_str(), "kind" | "apiVersion"));
+                o
+            };
+            let items: Vec<Value> = objects.into_iter().map(bare).collect();
+            json!({"kind": r.list_kind(), "apiVersion": r.api_version(), "metadata": meta, "items": items})
+        }
     };
     Ok(respond::value(200, &shown, form))
 }
@@ -238,6 +242,9 @@ fn check_version_match(q: &Query) -> Result<(), Status> {
     Ok(())
 }
 
+/// Clients' tokens may carry bits behind the last byte.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
+
 /// Where a list goes on.
 struct Continue {
     /// 0: from the newest version.
@@ -251,10 +258,11 @@ impl Continue {
         URL_SAFE_NO_PAD.encode(json!({"v": "meta.k8s.io/v1", "rv": self.rv, "start": format!("{}/{}", self.namespace, self.name)}).to_string())
     }
     fn decode(token: &str) -> Result<Self, Status> {
-        let wrong = || Status::bad_request("continue key is not valid: the token was not made by this server for this list");
-        let raw = URL_SAFE_NO_PAD.decode(token).map_err(|_| wrong())?;
-        let v: Value = serde_json::from_slice(&raw).map_err(|_| wrong())?;
-        let (namespace, name) = object::text(&v, &["start"]).split_once('/').ok_or_else(wrong)?;
-        Ok(Self { rv: v["rv"].as_u64().ok_or_else(wrong)?, namespace: namespace.into(), name: name.into() })
+        let wrong = |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let foreign = || wrong("the token was not made by this server for this list".into());
+        let raw = LENIENT.decode(token).map_err(|e| wrong(e.to_string()))?;
+        let v: Value = serde_json::from_slice(&raw).map_err(|_| wrong(crate::gojson::error(&raw)))?;
+        let (namespace, name) = object::text(&v, &["start"]).split_once('/').ok_or_else(foreign)?;
+        Ok(Self { rv: v["rv"].as_u64().ok_or_else(foreign)?, namespace: namespace.into(), name: name.into() })
     }
 }

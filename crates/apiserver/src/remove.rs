@@ -77,7 +77,7 @@ impl State {
         match self.delete_one(r, &info.namespace, &info.name, &options).await? {
             Outcome::Pending(stored) => Ok(respond::object(200, r, Self::shown(r, &stored), form, crate::table::Include::Metadata)),
             Outcome::Removed(mut last) if r.delete_returns_object => {
-                Self::as_version(r, &mut last);
+                r.show(&mut last);
                 Ok(respond::object(200, r, last, form, crate::table::Include::Metadata))
             }
             Outcome::Removed(last) => {

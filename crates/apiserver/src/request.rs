@@ -123,12 +123,11 @@ impl Query {
     pub fn flag(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|v| !matches!(v.as_str(), "0" | "false" | "f" | "F" | "FALSE" | "False"))
     }
-    pub fn number(&self, name: &str) -> Result<Option<u64>, Status> {
+    /// A whole number; what a negative one means is the option's matter.
+    pub fn number(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.get(name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                Status::bad_request(format!("Invalid value: {text:?}: {name} must be a whole number"))
-            }),
+            text => text.parse().map(Some).map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::names::NameRule;
 use crate::schema::Schema;
 use crate::status::FieldError;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock};
 
 /// A column of `kubectl get`.
@@ -76,8 +76,8 @@ pub struct Resource {
     /// Every write that changes more than metadata raises `metadata.generation`.
     pub generations: bool,
     pub schema: Arc<Schema>,
-    /// The OpenAPI document of the kind: as published, with descriptions.
-    pub openapi: Arc<Value>,
+    /// The OpenAPI schema of the kind: as published, with descriptions.
+    pub openapi: Published,
     pub columns: Vec<Column>,
     /// Field selectors beyond metadata.name and metadata.namespace.
     pub fields: Vec<String>,
@@ -89,6 +89,27 @@ pub struct Resource {
     pub subresources: Vec<Subresource>,
     /// Only creatable, never stored: reviews.
     pub virtual_only: bool,
+    /// Its objects are stored as another kind's.
+    pub face: Option<Face>,
+}
+
+/// Where a kind's published schema is found.
+#[derive(Debug, Clone)]
+pub enum Published {
+    /// A definition of the built-in kinds, by its name.
+    Builtin(String),
+    /// JSON: kept as text, a tenth of what the parsed form takes, because it is only read to be sent.
+    Own(Arc<str>),
+}
+
+/// How a kind shows objects that are stored as another kind's.
+#[derive(Debug, Clone, Copy)]
+pub struct Face {
+    /// Where they are stored (see `Resource::key`), and the version they are stored in.
+    pub key: &'static str,
+    pub api_version: &'static str,
+    pub show: fn(&mut Value),
+    pub store: fn(&mut Value),
 }
 
 #[derive(Debug, Clone)]
@@ -103,7 +124,30 @@ pub struct Subresource {
 impl Resource {
     /// Where its objects are stored: `plural.group`.
     pub fn key(&self) -> String {
-        crate::status::qualified(&self.group, &self.plural)
+        self.face.map_or_else(|| crate::status::qualified(&self.group, &self.plural), |f| f.key.to_owned())
+    }
+    /// Whether stored objects are shown as they are.
+    pub fn is_stored_form(&self) -> bool {
+        self.face.is_none() && self.version == self.storage_version
+    }
+    /// From the stored form to this kind's.
+    pub fn show(&self, o: &mut Value) {
+        if let Some(face) = self.face {
+            (face.show)(o);
+        }
+        if !self.is_stored_form() {
+            o["apiVersion"] = Value::from(self.api_version());
+        }
+    }
+    /// From this kind's form to the stored one.
+    pub fn store(&self, o: &mut Value) {
+        if let Some(face) = self.face {
+            (face.store)(o);
+            o["apiVersion"] = Value::from(face.api_version);
+        } else if !self.is_stored_form() {
+            let group = if self.group.is_empty() { String::new() } else { format!("{}/", self.group) };
+            o["apiVersion"] = Value::from(format!("{group}{}", self.storage_version));
+        }
     }
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
@@ -142,7 +186,7 @@ pub struct Provided {
 }
 
 impl Provided {
-    fn into_resource(self) -> Result<Resource, String> {
+    fn into_resource(self, builtin: &BTreeSet<String>) -> Result<Resource, String> {
         let schema = Schema::parse(&self.schema, &self.definitions).map_err(|e| format!("schema of {}: {e}", self.kind))?;
         Ok(Resource {
             group: self.group.into(),
@@ -160,7 +204,7 @@ impl Provided {
             name_rule: NameRule::Subdomain,
             generations: true,
             schema: Arc::new(schema),
-            openapi: Arc::new(crate::openapi::inline(&self.schema, &self.definitions)),
+            openapi: Published::Own(crate::openapi::inline(&self.schema, &self.definitions, builtin).to_string().into()),
             columns: if self.columns.is_empty() { crate::crd::default_columns() } else { self.columns },
             fields: Vec::new(),
             delete_returns_object: false,
@@ -168,6 +212,7 @@ impl Provided {
             admit: self.admit,
             subresources: Vec::new(),
             virtual_only: false,
+            face: None,
         })
     }
 }
@@ -199,7 +244,7 @@ impl Entries {
     }
     /// The entry that objects stored under `plural.group` belong to, in their stored version.
     pub fn by_key(&self, key: &str) -> Option<&Arc<Resource>> {
-        self.resources.values().find(|r| !r.virtual_only && r.version == r.storage_version && r.key() == key)
+        self.resources.values().find(|r| !r.virtual_only && r.is_stored_form() && r.key() == key)
     }
     pub fn has_group_version(&self, group: &str, version: &str) -> bool {
         self.resources.keys().any(|(g, v, _)| g == group && v == version)
@@ -212,11 +257,12 @@ impl Entries {
 impl Table {
     pub fn new(provided: Vec<Provided>) -> Result<Self, String> {
         let mut entries = Entries::default();
-        for r in crate::builtin::resources()? {
+        let (builtin, definitions) = crate::builtin::resources()?;
+        for r in builtin {
             entries.resources.insert((r.group.clone(), r.version.clone(), r.plural.clone()), Arc::new(r));
         }
         for p in provided {
-            let r = p.into_resource()?;
+            let r = p.into_resource(&definitions)?;
             entries.resources.insert((r.group.clone(), r.version.clone(), r.plural.clone()), Arc::new(r));
         }
         entries.fixed = entries.resources.values().map(|r| r.key()).collect();

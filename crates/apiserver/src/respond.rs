@@ -70,6 +70,15 @@ pub fn negotiate(headers: &HeaderMap, list: bool) -> Result<Form, Status> {
         return Ok(Form::JSON);
     }
     for m in &wanted {
+        // Both are known, and one of them does not fit what is asked for.
+        match (m.get("as"), list) {
+            ("PartialObjectMetadata", true) => {
+                let text = "you requested PartialObjectMetadata, but the requested object is a list (*unstructured.UnstructuredList)";
+                return Err(Status::new(406, "NotAcceptable", text));
+            }
+            ("PartialObjectMetadataList", false) => return Err(Status::new(500, "", "content is not a list")),
+            _ => {}
+        }
         let yaml = match m.kind {
             "application/json" | "*/*" | "application/*" => false,
             "application/yaml" => true,
@@ -84,8 +93,21 @@ pub fn negotiate(headers: &HeaderMap, list: bool) -> Result<Form, Status> {
         };
         return Ok(Form { shape, yaml });
     }
-    let text = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/cbor";
+    let text = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
     Err(Status::new(406, "NotAcceptable", text))
+}
+
+/// Refuses a request of a built-in kind whose Accept header names nothing that is ever made.
+pub fn acceptable(headers: &HeaderMap) -> Result<(), Status> {
+    const MADE: [&str; 5] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "application/*", "*/*"];
+    let wanted = accepted(headers);
+    if wanted.is_empty() || wanted.iter().any(|m| MADE.contains(&m.kind)) {
+        return Ok(());
+    }
+    let list = "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    let mut s = Status::new(406, "NotAcceptable", format!("406: Not Acceptable\n\nAvailable representations: {list}"));
+    s.details = Some(Box::default());
+    Err(s)
 }
 
 /// The version of aggregated discovery that the client prefers over the plain lists.

@@ -121,8 +121,8 @@ fn label_value(v: &str) -> Result<String, String> {
 }
 
 impl Fields {
-    /// `supported` are the paths of the resource; anything else is refused by name.
-    pub fn parse(text: &str, supported: &[String]) -> Result<Self, Status> {
+    /// `supported` are the paths of the resource; anything else is refused by name, and where there are few they are told.
+    pub fn parse(text: &str, supported: &[String], tell: bool) -> Result<Self, Status> {
         let mut out = Vec::new();
         for part in text.split(',').filter(|p| !p.trim().is_empty()) {
             let (path, value, equal) = if let Some((p, v)) = part.split_once("!=") {
@@ -136,7 +136,8 @@ impl Fields {
             };
             let path = path.trim();
             if !supported.iter().any(|s| s == path) {
-                return Err(Status::bad_request(format!("field label not supported: {path}")));
+                let all: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+                return Err(Status::bad_request(if tell { format!("{path:?} is not a known field selector: only {}", all.join(", ")) } else { format!("field label not supported: {path}") }));
             }
             out.push((path.to_owned(), value.trim().to_owned(), equal));
         }

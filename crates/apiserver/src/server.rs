@@ -9,7 +9,7 @@ use crate::object::Key;
 use crate::request::{Info, Query, Target, target};
 use crate::resource::{Entries, Provided, Resource, Table};
 use crate::respond::{self, Answer, Form, negotiate};
-use crate::status::Status;
+use crate::status::{FieldError, Status};
 use crate::store::{self, Store};
 use crate::{controllers, crd, discovery, openapi, openapi_v2};
 use bytes::Bytes;
@@ -226,15 +226,27 @@ impl State {
             name: &info.name,
             path: None,
         };
+        let entries = self.table.entries();
         if info.verb.is_empty() {
-            return Err(Status::method_not_allowed());
+            let custom = entries.find(&info.group, &info.version, &info.plural).is_some_and(|r| r.custom);
+            return Err(if custom { unsupported_verb(&info, "") } else { Status::method_not_allowed() });
         }
         self.rbac.check(&call.user, &attributes)?;
-        let entries = self.table.entries();
         let Some(r) = entries.find(&info.group, &info.version, &info.plural).cloned() else { return Ok(not_served()) };
+        if !r.custom {
+            let wrong_path = match info.verb.as_str() {
+                "create" => !info.name.is_empty() && info.subresource.is_empty(),
+                "update" | "patch" => info.name.is_empty(),
+                _ => call.method == Method::HEAD,
+            };
+            if wrong_path {
+                return Err(Status::method_not_allowed());
+            }
+            respond::acceptable(&call.headers)?;
+        }
         if r.namespaced == (info.namespace.is_empty() || r.plural == "namespaces") && !(r.namespaced && matches!(info.verb.as_str(), "list" | "watch" | "deletecollection")) && r.plural != "namespaces" {
             return match (r.namespaced, info.verb.as_str()) {
-                (true, "create") => Err(Status::bad_request("an empty namespace may not be set during creation")),
+                (true, "create") if !r.custom => Err(Status::bad_request("an empty namespace may not be set during creation")),
                 _ => Ok(not_served()),
             };
         }
@@ -265,10 +277,8 @@ impl State {
             ("pods", "log") => Some(if info.verb == "get" { self.pod_log(call, info).await } else { Err(Status::method_not_allowed()) }),
             ("pods", "exec" | "attach" | "portforward") => Some(self.no_kubelet(info)),
             ("namespaces", "finalize") => None,
-            (_, "status") if r.status && matches!(info.verb.as_str(), "create" | "delete") => {
-                let what = crate::status::qualified(&r.group, &r.plural);
-                Some(Err(Status::new(405, "MethodNotAllowed", format!("{} is not supported on resources of kind {what:?}", info.verb)).about(&r.group, &r.plural, "")))
-            }
+            ("pods", "eviction") => Some(if info.verb == "create" { self.evict(call, info, r).await } else { Err(Status::method_not_allowed()) }),
+            (_, "status") if r.status && matches!(info.verb.as_str(), "create" | "delete") => Some(Err(unsupported_verb(info, &info.verb))),
             (_, "status") if r.status => None,
             _ if r.custom => Some(Err(Status::not_found(&r.group, &r.plural, &info.name))),
             _ => Some(Err(Status::no_such_path())),
@@ -291,9 +301,9 @@ impl State {
             container: q.get("container").into(),
             follow: q.flag("follow"),
             timestamps: q.flag("timestamps"),
-            tail_lines: q.number("tailLines")?,
-            since_seconds: q.number("sinceSeconds")?,
-            limit_bytes: q.number("limitBytes")?,
+            tail_lines: log_bound(q, "tailLines", 0, &info.name)?,
+            since_seconds: log_bound(q, "sinceSeconds", 1, &info.name)?,
+            limit_bytes: log_bound(q, "limitBytes", 1, &info.name)?,
             previous: q.flag("previous"),
         };
         let names: Vec<&str> = ["containers", "initContainers"]
@@ -319,6 +329,12 @@ impl State {
         let mut answer = Response::new(body);
         answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
         Ok(answer)
+    }
+
+    /// A Pod is asked to go: nothing here holds it back, so it is deleted.
+    async fn evict(&self, call: &Call, info: &Info, r: &Resource) -> Result<Answer, Status> {
+        self.delete(call, info, r).await?;
+        Ok(respond::value(201, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}), negotiate(&call.headers, false)?))
     }
 
     fn no_kubelet(&self, info: &Info) -> Result<Answer, Status> {
@@ -413,8 +429,25 @@ impl State {
     }
 }
 
+/// A bound of a log request, at least `least`.
+fn log_bound(q: &Query, name: &str, least: i64, pod: &str) -> Result<Option<u64>, Status> {
+    let Some(n) = q.number(name)? else { return Ok(None) };
+    match u64::try_from(n) {
+        Ok(bound) if n >= least => Ok(Some(bound)),
+        _ => {
+            let how = if least == 0 { "greater than or equal to 0" } else { "greater than 0" };
+            Err(Status::invalid("", "PodLogOptions", pod, &[FieldError::invalid(name, n, format!("must be {how}"))]))
+        }
+    }
+}
+
 pub fn not_served() -> Answer {
     respond::text(404, "404 page not found\n")
+}
+
+fn unsupported_verb(info: &Info, verb: &str) -> Status {
+    let what = crate::status::qualified(&info.group, &info.plural);
+    Status::new(405, "MethodNotAllowed", format!("{verb} is not supported on resources of kind {what:?}")).about(&info.group, &info.plural, "")
 }
 
 fn version() -> Value {

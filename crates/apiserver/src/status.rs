@@ -43,6 +43,8 @@ pub struct FieldError {
 pub enum FieldErrorKind {
     Required,
     Invalid(Value),
+    /// As `Invalid`, with the value as it is to be printed.
+    InvalidText(String),
     TypeInvalid(Value),
     NotSupported(Value, Vec<String>),
     Forbidden,
@@ -59,6 +61,9 @@ impl FieldError {
     pub fn invalid(path: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self { path: path.into(), kind: FieldErrorKind::Invalid(value.into()), detail: detail.into() }
     }
+    pub fn raw(path: impl Into<String>, shown: &str, detail: impl Into<String>) -> Self {
+        Self { path: path.into(), kind: FieldErrorKind::InvalidText(shown.into()), detail: detail.into() }
+    }
     pub fn forbidden(path: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { path: path.into(), kind: FieldErrorKind::Forbidden, detail: detail.into() }
     }
@@ -66,7 +71,7 @@ impl FieldError {
     fn reason(&self) -> &'static str {
         match self.kind {
             FieldErrorKind::Required => "FieldValueRequired",
-            FieldErrorKind::Invalid(_) => "FieldValueInvalid",
+            FieldErrorKind::Invalid(_) | FieldErrorKind::InvalidText(_) => "FieldValueInvalid",
             FieldErrorKind::TypeInvalid(_) => "FieldValueTypeInvalid",
             FieldErrorKind::NotSupported(..) => "FieldValueNotSupported",
             FieldErrorKind::Forbidden => "FieldValueForbidden",
@@ -83,6 +88,7 @@ impl FieldError {
         match &self.kind {
             FieldErrorKind::Required => with("Required value".into()),
             FieldErrorKind::Invalid(v) | FieldErrorKind::TypeInvalid(v) => with(format!("Invalid value: {}", shown(v))),
+            FieldErrorKind::InvalidText(text) => with(format!("Invalid value: {text}")),
             FieldErrorKind::NotSupported(v, allowed) => {
                 let list: Vec<String> = allowed.iter().map(|a| format!("{a:?}")).collect();
                 format!("Unsupported value: {}: supported values: {}", shown(v), list.join(", "))

@@ -57,7 +57,7 @@ impl State {
             "" | "0" => None,
             text => Some(text.parse::<u64>().map_err(|_| crate::read::invalid_version(text, false))?),
         };
-        let timeout = q.number("timeoutSeconds")?.filter(|n| *n > 0).map_or(LONGEST, Duration::from_secs);
+        let timeout = q.number("timeoutSeconds")?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0).map_or(LONGEST, Duration::from_secs);
         let timeout = match q.get("timeout").trim_end_matches('s').parse::<u64>() {
             Ok(n) if n > 0 => timeout.min(Duration::from_secs(n)),
             _ => timeout,
@@ -218,11 +218,11 @@ impl Watch {
         {
             return Ok(());
         }
-        if self.selection.is_everything() && self.shape == Shape::Object && self.resource.version == self.resource.storage_version {
+        if self.selection.is_everything() && self.shape == Shape::Object && self.resource.is_stored_form() {
             return self.raw(kind(e.change), &e.json).await;
         }
         let mut o: Value = serde_json::from_slice(&e.json).unwrap_or_default();
-        State::as_version(&self.resource, &mut o);
+        self.resource.show(&mut o);
         let is = e.change != Change::Deleted && self.selection.matches(&o);
         let was = match (&e.previous, e.change) {
             (_, Change::Added) => false,
@@ -240,7 +240,7 @@ impl Watch {
                     && let Some(p) = &e.previous
                 {
                     o = serde_json::from_slice(p).unwrap_or_default();
-                    State::as_version(&self.resource, &mut o);
+                    self.resource.show(&mut o);
                     object::set_meta(&mut o, "resourceVersion", e.rv.to_string());
                 }
                 self.object("DELETED", o).await

@@ -86,7 +86,9 @@ impl<'a> Change<'a> {
     }
 
     fn invalid(&self, name: &str, errors: &[FieldError]) -> Status {
-        Status::invalid(&self.r.group, &self.r.kind, name, errors)
+        // A kind that is only shown differently is refused by the one that is stored.
+        let group = if self.r.face.is_some() { "" } else { &self.r.group };
+        Status::invalid(group, &self.r.kind, name, errors)
     }
 }
 
@@ -169,7 +171,7 @@ impl State {
 
     fn stored_answer(&self, change: &Change, status: u16, stored: &Stored) -> Result<Answer, Status> {
         let form = negotiate(&change.call.headers, false)?;
-        if form.is_plain() && change.r.version == change.r.storage_version {
+        if form.is_plain() && change.r.is_stored_form() {
             let mut answer = respond::bytes(status, "application/json", stored.json.clone());
             respond::warn(&mut answer, &change.warnings);
             return Ok(answer);
@@ -219,7 +221,12 @@ impl State {
         let r = change.r;
         let mut errors = check_metadata(new, r.name_rule, r.custom, r.namespaced);
         if r.custom {
-            errors.extend(schema::check(&r.schema, new));
+            let mut found = schema::check(&r.schema, new, old);
+            if change.info.subresource == "status" {
+                // Sentences of this subresource name fields from where it begins.
+                found.iter_mut().for_each(|e| e.detail = e.detail.strip_prefix("status.").unwrap_or(&e.detail).to_owned());
+            }
+            errors.extend(found);
             for f in object::finalizers(new).into_iter().filter(|f| !f.contains('/')) {
                 if !matches!(f, "orphan" | "foregroundDeletion") {
                     change.warnings.push(format!("metadata.finalizers: {f:?}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers"));
@@ -242,9 +249,7 @@ impl State {
 
     /// Stores an object, in its storage version, and lets the server follow what it means.
     pub async fn put(&self, r: &Resource, key: Key, expect: Expect, mut o: Value) -> Result<Stored, WriteError> {
-        if r.version != r.storage_version {
-            o["apiVersion"] = json!(if r.group.is_empty() { r.storage_version.clone() } else { format!("{}/{}", r.group, r.storage_version) });
-        }
+        r.store(&mut o);
         let definition = (key.resource == crd::RESOURCE).then(|| o.clone());
         let stored = self.store.put(key, expect, o).await?;
         if let Some(d) = definition {
@@ -377,6 +382,10 @@ impl State {
             let old = Self::shown(r, &stored);
             let mut new = old.clone();
             patch.apply(&mut new, r)?;
+            if let (Patch::Strategic(p), Some(wrong)) = (&patch, decode::type_error(&r.schema, &new, "")) {
+                let e = FieldError::invalid("patch", crate::gojson::printed(p), wrong.converting());
+                return Err(Status::invalid("", "", "", &[e]));
+            }
             if !new.is_object() || object::name(&new) != info.name {
                 let (given, wanted) = (object::name(&new), &info.name);
                 return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({wanted})")));

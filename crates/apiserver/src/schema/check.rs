@@ -4,11 +4,14 @@ use super::{Bounds, ListType, Schema, Type};
 use crate::status::{FieldError, FieldErrorKind};
 use serde_json::Value;
 
-pub fn check(schema: &Schema, value: &Value) -> Vec<FieldError> {
+/// `old` is the object before the change, for rules that compare.
+pub fn check(schema: &Schema, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut out = Vec::new();
     visit(schema, value, "", &mut out);
     let blocking = |e: &FieldError| matches!(e.kind, FieldErrorKind::Required | FieldErrorKind::TypeInvalid(_) | FieldErrorKind::NotSupported(..));
-    if out.iter().any(blocking) && schema.any_rules() {
+    if !out.iter().any(blocking) {
+        out.extend(super::rules::check(schema, value, old));
+    } else if schema.any_rules() {
         out.push(FieldError::invalid(
             "<nil>",
             Value::Null,

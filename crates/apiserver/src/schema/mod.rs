@@ -1,6 +1,7 @@
 //! Structural schemas: what a kind's objects may hold, and what follows from it (checks, defaults, pruning, merge keys).
 
 mod check;
+pub mod rules;
 mod shape;
 
 pub use check::check;
@@ -65,8 +66,10 @@ pub struct Schema {
     pub embedded: bool,
     pub list: ListType,
     pub atomic_map: bool,
-    /// Has rules in another language that are only looked at when everything else is right.
-    pub has_rules: bool,
+    /// Rules in CEL, asked when everything else is right.
+    pub rules: Vec<Arc<rules::Rule>>,
+    /// Rules that cannot be asked here, and why.
+    pub unasked: Vec<String>,
     pub bounds: Option<Box<Bounds>>,
     /// `patchStrategy: merge` of a built-in list, by this key ("" for lists of scalars).
     pub merge_key: Option<String>,
@@ -103,9 +106,15 @@ impl Schema {
         self.properties.get(name).or(self.additional.as_ref())
     }
 
-    /// Whether any part carries rules (see `has_rules`).
+    /// Rules of any part that cannot be asked here, and why.
+    pub fn unasked_rules(&self) -> Vec<&str> {
+        let parts = self.properties.values().chain(self.items.iter()).chain(self.additional.iter());
+        self.unasked.iter().map(String::as_str).chain(parts.flat_map(|s| s.unasked_rules())).collect()
+    }
+
+    /// Whether any part carries rules.
     pub fn any_rules(&self) -> bool {
-        self.has_rules
+        !self.rules.is_empty()
             || self.properties.values().any(|s| s.any_rules())
             || self.items.as_ref().is_some_and(|s| s.any_rules())
             || self.additional.as_ref().is_some_and(|s| s.any_rules())
@@ -161,7 +170,6 @@ impl Reader<'_> {
             preserve_unknown: flag("x-kubernetes-preserve-unknown-fields"),
             embedded: flag("x-kubernetes-embedded-resource"),
             atomic_map: text("x-kubernetes-map-type") == "atomic",
-            has_rules: o.contains_key("x-kubernetes-validations"),
             bounds: self.bounds(source, depth)?,
             merge_key: o.get("x-kubernetes-patch-merge-key").and_then(Value::as_str).map(str::to_owned),
             ..Schema::default()
@@ -171,6 +179,12 @@ impl Reader<'_> {
             "map" => ListType::Map(strings(o.get("x-kubernetes-list-map-keys"))),
             _ => ListType::Atomic,
         };
+        for (i, rule) in o.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten().enumerate() {
+            match rules::Rule::read(rule).map_err(|e| format!("x-kubernetes-validations[{i}].rule: {e}"))? {
+                Ok(rule) => out.rules.push(Arc::new(rule)),
+                Err(why) => out.unasked.push(why),
+            }
+        }
         for (name, property) in o.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let child = self.child(property, depth + 1).map_err(|e| format!("properties[{name}]: {e}"))?;
             out.properties.insert(name.clone(), child);

@@ -43,7 +43,7 @@ pub fn list(state: &Arc<State>, call: &Call, namespace: &str) -> Result<Answer, 
     let number = |k: &str| call.query.number(k).map_err(|e| Fault::invalid(e.message));
     let limit = number("limit")?.map_or(50, |n| n as usize).clamp(1, PAGE);
     let wanted = (!namespace.is_empty()).then_some(namespace);
-    let found = state.bus.list(wanted, number("before")?, limit).map_err(Fault::internal)?;
+    let found = state.bus.list(wanted, number("before")?.and_then(|n| u64::try_from(n).ok()), limit).map_err(Fault::internal)?;
     let next = if found.len() == limit { found.last().map(|r| r.seq.to_string()).unwrap_or_default() } else { String::new() };
     let items: Vec<Value> = found.iter().map(record).collect();
     Ok(ok(&json!({"metadata": {"continue": next}, "items": items})))
