@@ -48,6 +48,7 @@ pub use resource::{Admit, Admitted, Column, Provided};
 pub use server::{ApiServer, Config, LogOptions, LogSource, Service};
 pub use status::{FieldError, FieldErrorKind, Status};
 pub use crd::name_column;
+pub use decode::go_kind;
 pub use request::Query;
 
 /// The Kubernetes version whose API this is.

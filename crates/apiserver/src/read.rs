@@ -218,10 +218,14 @@ pub fn too_large(wanted: u64, now: u64) -> Status {
 
 fn check_version_match(q: &Query) -> Result<(), Status> {
     use crate::status::{FieldError, FieldErrorKind};
-    if q.has("sendInitialEvents") {
-        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")]));
-    }
     let how = q.get("resourceVersionMatch");
+    if q.has("sendInitialEvents") {
+        let mut errors = vec![FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")];
+        if !how.is_empty() && q.get("resourceVersion").is_empty() {
+            errors.insert(0, FieldError::forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+        }
+        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors));
+    }
     if how.is_empty() {
         return Ok(());
     }

@@ -136,6 +136,9 @@ impl State {
             if !manager.is_empty() {
                 managed::track_update(&r.schema, None, &mut new, &change.writer(&manager, &r.api_version()));
             }
+            if call.body.len() > MAX_OBJECT / 2 && new.to_string().len() > MAX_OBJECT {
+                return Err(Status::too_large(MAX_OBJECT));
+            }
             let name = object::name(&new).to_owned();
             let key = Key::new(&r.key(), object::namespace(&new), &name);
             if change.dry_run {

@@ -96,7 +96,7 @@ fn dispatch() {
         }
         suite.case(id, "all", dispatch_case(&v));
     }
-    suite.finish(0.95);
+    suite.finish(0.98);
 }
 
 fn dispatch_case(v: &Value) -> Result<(), String> {
@@ -245,9 +245,10 @@ fn argo_rest() {
     let Some(dir) = vectors("argo-rest") else { return };
     let mut suite = Suite::new("argo-rest");
     let all = lines(&dir.join("transcript.jsonl"));
-    for (kind, arguments) in [("client", vec![]), ("instance", vec!["--instance-id", "my-instance"])] {
+    for (kind, arguments) in [("client", vec![]), ("instance", vec!["--instance-id", "my-instance"]), ("async", vec![])] {
         let mut arguments = arguments;
-        arguments.push("--without-engine");
+        // Recorded with malformed bindings in the store.
+        arguments.extend(["--without-engine", "--invalid-expressions", "warn"]);
         let server = Server::start(&arguments);
         let mut rest = Rest { server: &server, dir: &dir, tokens: BTreeMap::new(), captured: BTreeMap::new(), case: String::new() };
         rest.create("base.yaml");
@@ -257,7 +258,7 @@ fn argo_rest() {
                 continue;
             }
             if v["server"] != kind {
-                if kind == "client" && !matches!(v["server"].as_str(), Some("client" | "instance")) {
+                if kind == "client" && !matches!(v["server"].as_str(), Some("client" | "instance" | "async")) {
                     suite.skip(&format!("argo-server option set `{}`", v["server"].as_str().unwrap()));
                 }
                 continue;
@@ -266,7 +267,7 @@ fn argo_rest() {
             suite.case(id, group, outcome);
         }
     }
-    suite.finish(0.80);
+    suite.finish(0.92);
 }
 
 struct Rest<'a> {
@@ -372,7 +373,9 @@ impl Rest<'_> {
             let value = self.fill(h[1].as_str().unwrap());
             headers.push((h[0].as_str().unwrap().to_owned(), value));
         }
-        if v["group"].as_str().unwrap().starts_with("events-") {
+        // Asynchronous dispatch is what ours does unless asked to wait.
+        let waits = v["server"] != "async";
+        if waits && v["group"].as_str().unwrap().starts_with("events-") {
             headers.push(("Prefer".into(), "wait=20".into()));
         }
         let body: Vec<u8> = match (r.get("bodyRepeat"), r.get("bodyBase64"), r["body"].as_str()) {
@@ -397,7 +400,8 @@ impl Rest<'_> {
             let Some(ours) = parsed else { return Err(format!("no JSON: {}", short(&answer.text()))) };
             agree(&clean(body), &clean(&ours), "")?;
         }
-        if let Some(effects) = v.get("effects") {
+        // What the original dispatches asynchronously it usually loses; ours does not, so there is nothing to compare.
+        if let Some(effects) = v.get("effects").filter(|_| waits) {
             self.effects(effects)?;
         }
         Ok(())

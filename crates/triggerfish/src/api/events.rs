@@ -30,7 +30,7 @@ pub async fn receive(state: &Arc<State>, call: Call, namespace: &str, discrimina
 type Waits = Option<(Duration, Option<tokio::sync::oneshot::Receiver<Outcome>>)>;
 
 async fn accept(state: &Arc<State>, call: &Call, namespace: &str, discriminator: &str) -> Result<(Accepted, Waits), Fault> {
-    let caller = if call.header("authorization").is_some() || call.certificate.is_some() { state.caller(call)? } else { webhook::caller(state, call, namespace).await? };
+    let caller = who(state, call, namespace).await?;
     let data = payload(&call.body)?;
     // Who may list the bindings of a namespace may post events to it.
     may_list(state, &caller, namespace).await?;
@@ -59,6 +59,17 @@ async fn accept(state: &Arc<State>, call: &Call, namespace: &str, discriminator:
         (d, receiver)
     });
     Ok((accepted, waits))
+}
+
+/// Who sends it: by credentials, by a webhook's signature, or, where no webhook client fits, by the cookie of one of our pages.
+async fn who(state: &State, call: &Call, namespace: &str) -> Result<Caller, Fault> {
+    if call.header("authorization").is_some() || call.certificate.is_some() {
+        return state.caller(call);
+    }
+    match webhook::caller(state, call, namespace).await {
+        Err(f) if f.http == 401 => state.caller(call),
+        outcome => outcome,
+    }
 }
 
 /// The first JSON value of a body; what follows it is ignored, as the original does.
@@ -97,7 +108,10 @@ fn metadata(call: &Call) -> Result<BTreeMap<String, Vec<String>>, Fault> {
         };
         let text = if name.ends_with("-bin") {
             use base64::Engine;
-            let raw = base64::engine::general_purpose::STANDARD_NO_PAD.decode(text.trim_end_matches('=')).map_err(|_| Fault::invalid(format!("invalid binary header {name}: illegal base64 data")))?;
+            let raw = base64::engine::general_purpose::STANDARD_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| {
+                let at = if let base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) = e { at } else { text.len() };
+                Fault::invalid(format!("invalid binary header {}: illegal base64 data at input byte {at}", canonical(name)))
+            })?;
             String::from_utf8_lossy(&raw).into_owned()
         } else {
             text.to_owned()
@@ -117,6 +131,12 @@ fn metadata(call: &Call) -> Result<BTreeMap<String, Vec<String>>, Fault> {
         }
     }
     Ok(out)
+}
+
+/// A header's name as people write it: `X-Data-Bin`.
+fn canonical(name: &str) -> String {
+    let words = name.split('-').map(|w| w.chars().take(1).flat_map(char::to_uppercase).chain(w.chars().skip(1)).collect::<String>());
+    words.collect::<Vec<_>>().join("-")
 }
 
 /// The event's id, and the sender's own identity of it if it gave one.

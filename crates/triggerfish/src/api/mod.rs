@@ -130,7 +130,12 @@ impl State {
     }
 }
 
+/// The token in a cookie. What a browser sends because of another site's page does not count.
 fn cookie(headers: &HeaderMap) -> Option<String> {
+    let from = headers.get("sec-fetch-site").map_or("none", |v| v.to_str().unwrap_or(""));
+    if !matches!(from, "none" | "same-origin") {
+        return None;
+    }
     let all = headers.get_all(http::header::COOKIE).iter().filter_map(|v| v.to_str().ok());
     all.flat_map(|c| c.split(';')).filter_map(|c| c.trim().strip_prefix("authorization=").map(|v| v.trim_matches('"').to_owned())).find(|v| v.starts_with("Bearer "))
 }

@@ -1,7 +1,7 @@
 //! Every path of the façade, in one table.
 
 use super::answer::{Answer, Fault, respond};
-use super::{Call, State, bindings, events, info, metrics, records, templates, workflows};
+use super::{Call, State, bindings, events, info, metrics, records, templates, webhook, workflows};
 use http::Method;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,11 +21,13 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
         return Err(Fault::not_implemented());
     }
     if !path.starts_with("/api") {
-        return Ok(info::page());
+        return Ok(if path == "/index.html" { redirect(&call, "./") } else { info::page() });
     }
-    // Repeated slashes are cleaned by a redirect, as the original does.
-    if path.contains("//") && !empty_namespace(&path) {
-        return Ok(redirect(&call));
+    // A path that is not written plainly is cleaned by a redirect, as the original does.
+    let clean = cleaned(&path);
+    if clean != path && !empty_namespace(&path) {
+        let target = call.uri.query().map_or(clean.clone(), |q| format!("{clean}?{q}"));
+        return Ok(redirect(&call, &target));
     }
     let decoded: Vec<String> = path.trim_start_matches('/').split('/').map(|p| percent_encoding::percent_decode_str(p).decode_utf8_lossy().into_owned()).collect();
     let joined = decoded.join("/");
@@ -42,6 +44,8 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
     let m = method.as_str();
     match (m, parts.as_slice()) {
         ("POST", ["api", "v1", "events", ns, discriminator]) => events::receive(&state, call, ns, discriminator).await,
+        // Who does not say who they are learns nothing about paths.
+        ("POST", ["api", "v1", "events", ns, ..]) if call.header("authorization").is_none() && call.certificate.is_none() => Err(webhook::caller(&state, &call, ns).await.err().unwrap_or_else(Fault::not_implemented)),
         ("GET", ["api", "v1", "event-records", ns]) => records::list(&state, &call, ns),
         ("GET", ["api", "v1", "event-records", ns, id]) => records::show(&state, &call, ns, id),
         ("GET", ["api", "v1", "workflow-event-bindings", ns]) => bindings::list(&state, &call, ns).await,
@@ -58,11 +62,13 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
         ("PUT", ["api", "v1", "workflows", ns, name, action @ ("stop" | "terminate" | "suspend" | "resume")]) => workflows::control(&state, &call, ns, name, action).await,
         ("GET", ["api", "v1", "workflow-events", ns]) => workflows::watch(&state, &call, ns).await,
         ("GET", ["api", "v1", "workflow-templates", ns]) => templates::list(&state, &call, "workflowtemplates", ns).await,
+        ("POST", ["api", "v1", "workflow-templates", ns, "lint"]) => templates::lint(&state, &call, "workflowtemplates", ns),
         ("POST", ["api", "v1", "workflow-templates", ns]) => templates::create(&state, &call, "workflowtemplates", ns).await,
         ("GET", ["api", "v1", "workflow-templates", ns, name]) => templates::get(&state, &call, "workflowtemplates", ns, name).await,
         ("PUT", ["api", "v1", "workflow-templates", ns, name]) => templates::update(&state, &call, "workflowtemplates", ns, name).await,
         ("DELETE", ["api", "v1", "workflow-templates", ns, name]) => templates::delete(&state, &call, "workflowtemplates", ns, name).await,
         ("GET", ["api", "v1", "cluster-workflow-templates"]) => templates::list(&state, &call, "clusterworkflowtemplates", "").await,
+        ("POST", ["api", "v1", "cluster-workflow-templates", "lint"]) => templates::lint(&state, &call, "clusterworkflowtemplates", ""),
         ("POST", ["api", "v1", "cluster-workflow-templates"]) => templates::create(&state, &call, "clusterworkflowtemplates", "").await,
         ("GET", ["api", "v1", "cluster-workflow-templates", name]) => templates::get(&state, &call, "clusterworkflowtemplates", "", name).await,
         ("PUT", ["api", "v1", "cluster-workflow-templates", name]) => templates::update(&state, &call, "clusterworkflowtemplates", "", name).await,
@@ -76,14 +82,21 @@ fn empty_namespace(path: &str) -> bool {
     path.strip_prefix("/api/v1/events//").is_some_and(|rest| !rest.contains("//"))
 }
 
-fn redirect(call: &Call) -> Answer {
-    let mut clean = String::new();
-    for c in call.uri.path().chars() {
-        if !(c == '/' && clean.ends_with('/')) {
-            clean.push(c);
+/// Without empty segments, `.` and `..`; what ends with a slash still does.
+fn cleaned(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            name => kept.push(name),
         }
     }
-    let target = call.uri.query().map_or(clean.clone(), |q| format!("{clean}?{q}"));
+    let slash = if path.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+    format!("/{}{slash}", kept.join("/"))
+}
+
+fn redirect(call: &Call, target: &str) -> Answer {
     let code = if call.method == Method::GET || call.method == Method::HEAD { 301 } else { 307 };
     let mut r = respond(code, "text/html; charset=utf-8", String::new());
     if let Ok(v) = target.parse() {

@@ -3,6 +3,7 @@
 use super::answer::{Answer, Fault, ok, shown};
 use super::{Call, State, bindings};
 use crate::kube_api::path;
+use crate::workflow;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ pub async fn list(state: &Arc<State>, call: &Call, plural: &str, namespace: &str
     let pattern = call.query.get("namePattern");
     let items = found.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     let named = |o: &Value| o.pointer("/metadata/name").and_then(Value::as_str).is_some_and(|n| n.contains(pattern));
-    let items: Vec<Value> = items.into_iter().filter(|o| named(o) && state.is_ours(o)).map(shown).collect();
+    let mut items: Vec<Value> = items.into_iter().filter(|o| named(o) && state.is_ours(o)).map(shown).collect();
+    items.sort_by_key(|o| o.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("").to_owned());
     let mut meta = found.get("metadata").cloned().unwrap_or(json!({}));
     if meta.get("continue") == Some(&json!("")) {
         meta.as_object_mut().map(|m| m.remove("continue"));
@@ -35,7 +37,16 @@ fn template(call: &Call, plural: &str, namespace: &str) -> Result<Value, Fault> 
     if !namespace.is_empty() {
         o["metadata"]["namespace"] = json!(namespace);
     }
+    workflow::validate_template(&o).map_err(Fault::invalid)?;
     Ok(o)
+}
+
+/// Says what is wrong with a template; nothing is stored.
+pub fn lint(state: &Arc<State>, call: &Call, plural: &str, namespace: &str) -> Result<Answer, Fault> {
+    let caller = state.caller(call)?;
+    let mut o = template(call, plural, namespace)?;
+    super::workflows::sign(&mut o, &caller);
+    Ok(ok(&shown(o)))
 }
 
 pub async fn create(state: &Arc<State>, call: &Call, plural: &str, namespace: &str) -> Result<Answer, Fault> {
@@ -48,7 +59,9 @@ pub async fn create(state: &Arc<State>, call: &Call, plural: &str, namespace: &s
 }
 
 pub async fn get(state: &Arc<State>, call: &Call, plural: &str, namespace: &str, name: &str) -> Result<Answer, Fault> {
-    Ok(ok(&shown(state.as_caller(call)?.get(&path(plural, namespace, name)).await?)))
+    let found = state.as_caller(call)?.get(&path(plural, namespace, name)).await;
+    let found = found.map_err(|e| if e.code == 403 { Fault::new(403, 7, "permission denied") } else { e.into() })?;
+    Ok(ok(&shown(found)))
 }
 
 pub async fn update(state: &Arc<State>, call: &Call, plural: &str, namespace: &str, name: &str) -> Result<Answer, Fault> {

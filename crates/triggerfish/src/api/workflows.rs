@@ -30,6 +30,9 @@ pub fn sign(o: &mut Value, caller: &Caller) {
 pub async fn create(state: &Arc<State>, call: &Call, namespace: &str) -> Result<Answer, Fault> {
     let caller = state.caller(call)?;
     let body = call.json()?;
+    if !body.is_object() {
+        return Err(Fault::invalid(format!("json: cannot unmarshal {} into Go value of type workflow.WorkflowCreateRequest", apiserver::go_kind(&body))));
+    }
     let mut w = body.get("workflow").cloned().filter(|w| !w.is_null()).ok_or_else(|| Fault::invalid("workflow body not specified"))?;
     super::embedded("workflow", &mut w)?;
     let given = text(&w, "/metadata/namespace").to_owned();
@@ -46,6 +49,11 @@ pub async fn create(state: &Arc<State>, call: &Call, namespace: &str) -> Result<
         return Err(Fault::not_found(why.clone()));
     }
     workflow::validate(&w, &stored).map_err(Fault::invalid)?;
+    if let workflow::Stored::Found(template) = &stored
+        && let Some((name, entry)) = workflow::stored_entry(&w, template)
+    {
+        w["status"] = json!({"storedTemplates": {name: entry}});
+    }
     let dry = body.pointer("/createOptions/dryRun").and_then(Value::as_array).is_some_and(|l| !l.is_empty());
     if dry {
         return Ok(ok(&shown(w)));
@@ -177,8 +185,17 @@ pub async fn list(state: &Arc<State>, call: &Call, namespace: &str) -> Result<An
         }
     };
     let limit = call.query.get("listOptions.limit").parse::<usize>().unwrap_or(0);
+    if let Some((other, true)) = &filter.namespace
+        && !namespace.is_empty()
+        && other != namespace
+    {
+        return Err(Fault::invalid(format!("'namespace' query param ({namespace:?}) and fieldselector 'metadata.namespace' ({other:?}) are both specified and contradict each other")));
+    }
     let labels = crate::kube_api::encode(call.query.get("listOptions.labelSelector"));
-    let found = api.get(&format!("{}?labelSelector={labels}", path("workflows", namespace, ""))).await?;
+    let found = api.get(&format!("{}?labelSelector={labels}", path("workflows", namespace, ""))).await.map_err(|e| match e.code {
+        403 if namespace.is_empty() => Fault::new(403, 7, "Permission denied, you are not allowed to list workflows in namespace \"\". Maybe you want to specify a namespace with query parameter `.namespace=`?"),
+        _ => e.into(),
+    })?;
     let mut items: Vec<Value> = found.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     items.retain(|w| filter.fits(w) && state.is_ours(w));
     // Unfinished first, newest first; then finished ones by their end.

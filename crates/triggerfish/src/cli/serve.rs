@@ -3,7 +3,7 @@
 use super::connect::Connection;
 use super::hello;
 use crate::runtime::Engine;
-use crate::serve::{self, directory};
+use crate::serve::{self, InvalidExpressions, directory};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +34,9 @@ pub struct Serve {
     /// Serve only bindings and templates with this instance id.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "ID")]
     instance_id: String,
+    /// What becomes of a binding whose expressions do not parse when it is applied.
+    #[arg(long, value_enum, default_value = "refuse")]
+    invalid_expressions: InvalidExpressions,
     /// Leave workflows and Pods to another controller: accept and dispatch events only.
     #[arg(long)]
     without_engine: bool,
@@ -64,6 +67,7 @@ impl Serve {
             queue: self.event_operation_queue_size,
             workers: self.event_worker_count,
             instance_id: self.instance_id,
+            invalid_expressions: self.invalid_expressions,
             without_engine: self.without_engine,
             grace: Duration::from_secs(self.grace),
         };

@@ -7,6 +7,13 @@ use serde_json::Value;
 /// Names that a binding's expressions may read.
 const NAMES: [&str; 6] = ["namespace", "discriminator", "metadata", "payload", "event", "$env"];
 
+/// For servers that take over manifests as they are: what does not parse is stored with a warning, and fails the events it meets.
+pub fn admit_with_warnings(new: &Value, old: Option<&Value>) -> Admitted {
+    let mut out = admit(new, old);
+    out.warnings.extend(out.errors.drain(..).map(|e| e.to_string().lines().next().unwrap_or("").to_owned()));
+    out
+}
+
 pub fn admit(new: &Value, old: Option<&Value>) -> Admitted {
     let mut out = Admitted::default();
     let Ok(binding) = Binding::read(new) else { return out };

@@ -4,7 +4,7 @@ mod admission;
 mod binding;
 mod identity;
 
-pub use admission::admit;
+pub use admission::{admit, admit_with_warnings};
 pub use binding::{Binding, Parameter, Parsed, Source, Submit};
 pub use identity::{suffix, workflow_name};
 

@@ -38,10 +38,20 @@ pub struct Options {
     pub queue: Option<u64>,
     pub workers: usize,
     pub instance_id: String,
+    pub invalid_expressions: InvalidExpressions,
     /// Workflows and Pods are somebody else's.
     pub without_engine: bool,
     /// How long a stop may take.
     pub grace: Duration,
+}
+
+/// What becomes of a binding whose expressions do not parse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum InvalidExpressions {
+    /// It is not stored; the client hears where the mistake is.
+    Refuse,
+    /// It is stored with a warning, and every event that meets it fails, as in Argo Workflows.
+    Warn,
 }
 
 /// Namespaces that exist from the start.
@@ -57,7 +67,11 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
 
     let mut config = Config::new(&directory.path);
     config.product_group = Some(crate::kind::GROUP.into());
-    let server = ApiServer::open(config, crate::kind::all(crate::route::admit))?;
+    let admit = match options.invalid_expressions {
+        InvalidExpressions::Refuse => crate::route::admit,
+        InvalidExpressions::Warn => crate::route::admit_with_warnings,
+    };
+    let server = ApiServer::open(config, crate::kind::all(admit))?;
     let bus = Arc::new(Bus::open(&directory.path.join("bus.db"), bus::Options { queue: options.queue, ..bus::Options::default() })?);
     let logs = Logs::open(directory.path.join("logs")).map_err(|e| format!("cannot use {}: {e}", directory.path.join("logs").display()))?;
     server.set_logs(pods::log_source(logs.clone()));

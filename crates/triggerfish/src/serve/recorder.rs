@@ -1,6 +1,6 @@
 //! Kubernetes Events about what goes wrong, so that `kubectl describe` tells it.
 
-use crate::kube_api::{Api, path};
+use crate::kube_api::{Api, Refusal, path};
 use crate::route::Binding;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -25,9 +25,9 @@ impl Recorder {
     pub fn start(api: Api) -> Self {
         let (queue, mut inbox) = mpsc::channel::<Value>(QUEUE);
         tokio::spawn(async move {
+            let mut written = HashMap::new();
             while let Some(o) = inbox.recv().await {
-                let namespace = o.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default").to_owned();
-                if let Err(e) = api.create(&path("events", &namespace, ""), &o).await {
+                if let Err(e) = write(&api, &mut written, o).await {
                     tracing::debug!(error = %e, "could not write a Kubernetes Event");
                 }
             }
@@ -69,4 +69,32 @@ impl Recorder {
         // Full: the record of the event holds the same text.
         let _ = self.queue.try_send(o);
     }
+}
+
+/// What was said before, by whom it is about and what it says: its name and how often.
+type Written = HashMap<(String, String), (String, u64)>;
+
+/// Says something new, or counts up what was said before.
+async fn write(api: &Api, written: &mut Written, o: Value) -> Result<(), Refusal> {
+    let text = |pointer: &str| o.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned();
+    let namespace = text("/metadata/namespace");
+    if written.len() > REMEMBERED {
+        written.clear();
+    }
+    let key = (text("/involvedObject/uid"), text("/message"));
+    if let Some((name, count)) = written.get_mut(&key) {
+        let again = json!({"count": *count + 1, "lastTimestamp": o["lastTimestamp"]});
+        match api.merge(&path("events", &namespace, name), &again).await {
+            Ok(_) => {
+                *count += 1;
+                return Ok(());
+            }
+            // Somebody has deleted it.
+            Err(e) if e.code == 404 => {}
+            Err(e) => return Err(e),
+        }
+    }
+    api.create(&path("events", &namespace, ""), &o).await?;
+    written.insert(key, (text("/metadata/name"), 1));
+    Ok(())
 }

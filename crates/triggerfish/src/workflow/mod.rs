@@ -5,7 +5,7 @@ mod specification;
 mod tags;
 
 pub use pod::{NODE_NAME, OUTPUTS, Outputs, POD_LABEL, SCRIPT};
-pub use specification::{template_reference, validate};
+pub use specification::{stored_entry, template_reference, validate, validate_template};
 
 use crate::clock;
 use crate::kind::template::Template;

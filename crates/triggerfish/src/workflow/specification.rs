@@ -131,7 +131,27 @@ pub fn validate(workflow: &Value, stored: &Stored) -> Result<(), String> {
     if let Stored::Missing(why) = stored {
         return Err(why.clone());
     }
+    if workflow.get("spec").is_none_or(Value::is_null) {
+        return Err("spec.entrypoint is required".into());
+    }
     let spec = effective(workflow, stored)?;
     let template = entry(&spec)?;
     inputs(&template, &spec, workflow).map(|_| ())
+}
+
+/// What is wrong with a stored template: what it starts with, if it says so, must be there.
+pub fn validate_template(template: &Value) -> Result<(), String> {
+    let spec = read(template.get("spec").cloned().filter(|s| !s.is_null()).unwrap_or_else(|| serde_json::json!({})))?;
+    let Some(name) = spec.entrypoint.as_deref().filter(|n| !n.is_empty()) else { return Ok(()) };
+    let found = spec.templates.iter().flatten().any(|t| t.name.as_deref() == Some(name));
+    if found { Ok(()) } else { Err(format!("template name '{name}' undefined")) }
+}
+
+/// The stored template that a workflow starts with, under the name that `status.storedTemplates` gives it.
+pub fn stored_entry(workflow: &Value, template: &Value) -> Option<(String, Value)> {
+    let text = |o: &Value, pointer: &str| o.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let entry = text(workflow, "/spec/entrypoint").or_else(|| text(template, "/spec/entrypoint"))?;
+    let found = template.pointer("/spec/templates")?.as_array()?.iter().find(|t| t["name"] == entry)?;
+    let scope = if workflow.pointer("/spec/workflowTemplateRef/clusterScope") == Some(&Value::Bool(true)) { "cluster" } else { "namespaced" };
+    Some((format!("{scope}/{}/{entry}", text(template, "/metadata/name")?), found.clone()))
 }

@@ -163,7 +163,8 @@ pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)]
 pub fn try_request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n").into_bytes();
+    let host = if headers.iter().any(|(k, _)| k.eq_ignore_ascii_case("host")) { String::new() } else { format!("Host: {address}\r\n") };
+    let mut head = format!("{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n").into_bytes();
     for (k, v) in headers {
         head.extend_from_slice(format!("{k}: {v}\r\n").as_bytes());
     }
