@@ -218,34 +218,43 @@ impl Watch {
         {
             return Ok(());
         }
-        if self.selection.is_everything() && self.shape == Shape::Object && self.resource.is_stored_form() {
+        // Stored objects are sent as they are where nothing about them changes.
+        let plain = self.shape == Shape::Object && self.resource.is_stored_form();
+        if plain && self.selection.is_everything() {
             return self.raw(kind(e.change), &e.json).await;
         }
-        let mut o: Value = serde_json::from_slice(&e.json).unwrap_or_default();
-        self.resource.show(&mut o);
-        let is = e.change != Change::Deleted && self.selection.matches(&o);
-        let was = match (&e.previous, e.change) {
-            (_, Change::Added) => false,
-            (None, Change::Deleted) => self.selection.matches(&o),
-            (None, Change::Modified) => false,
-            (Some(p), _) => serde_json::from_slice(p).is_ok_and(|p: Value| self.selection.matches(&p)),
+        let is = e.change != Change::Deleted && self.selects(e.object());
+        let was = match (e.before(), e.change) {
+            (_, Change::Added) | (None, Change::Modified) => false,
+            (None, Change::Deleted) => self.selects(e.object()),
+            (Some(p), _) => self.selects(p),
         };
-        match (was, is) {
-            (false, false) => Ok(()),
-            (false, true) => self.object("ADDED", o).await,
-            (true, true) => self.object("MODIFIED", o).await,
-            (true, false) => {
-                // Leaving shows the last state that was inside, at the new version.
-                if e.change != Change::Deleted
-                    && let Some(p) = &e.previous
-                {
-                    o = serde_json::from_slice(p).unwrap_or_default();
-                    self.resource.show(&mut o);
-                    object::set_meta(&mut o, "resourceVersion", e.rv.to_string());
-                }
-                self.object("DELETED", o).await
-            }
+        let what = match (was, is) {
+            (false, false) => return Ok(()),
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) => "DELETED",
+        };
+        if plain && (is || e.change == Change::Deleted) {
+            return self.raw(what, &e.json).await;
         }
+        // Leaving shows the last state that was inside, at the new version.
+        let leaves = !is && e.change != Change::Deleted;
+        let mut o = e.before().filter(|_| leaves).unwrap_or(e.object()).clone();
+        self.resource.show(&mut o);
+        if leaves {
+            object::set_meta(&mut o, "resourceVersion", e.rv.to_string());
+        }
+        self.object(what, o).await
+    }
+
+    fn selects(&self, stored: &Value) -> bool {
+        if self.resource.is_stored_form() {
+            return self.selection.matches(stored);
+        }
+        let mut shown = stored.clone();
+        self.resource.show(&mut shown);
+        self.selection.matches(&shown)
     }
 
     async fn object(&mut self, kind: &str, o: Value) -> Result<(), End> {

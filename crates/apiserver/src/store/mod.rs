@@ -234,14 +234,9 @@ impl Store {
             )?;
             let rows = statement.query_map(params![resource, since as i64, limit as i64], |r| {
                 let previous: Option<Vec<u8>> = r.get(5)?;
-                Ok(Arc::new(watch::Event {
-                    rv: r.get::<_, i64>(0)? as u64,
-                    change: Change::from_code(r.get(1)?),
-                    namespace: r.get(2)?,
-                    name: r.get(3)?,
-                    json: Bytes::from(r.get::<_, Vec<u8>>(4)?),
-                    previous: previous.map(Bytes::from),
-                }))
+                let change = Change::from_code(r.get(1)?);
+                let json = Bytes::from(r.get::<_, Vec<u8>>(4)?);
+                Ok(Arc::new(watch::Event::new(r.get::<_, i64>(0)? as u64, change, r.get(2)?, r.get(3)?, json, previous.map(Bytes::from))))
             })?;
             rows.collect()
         })

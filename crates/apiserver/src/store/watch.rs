@@ -2,8 +2,9 @@
 
 use super::Change;
 use bytes::Bytes;
+use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use tokio::sync::mpsc;
 
 /// One committed change of one object.
@@ -17,6 +18,21 @@ pub struct Event {
     pub json: Bytes,
     /// The object before the change, where it is still known.
     pub previous: Option<Bytes>,
+    parsed: OnceLock<Value>,
+    parsed_before: OnceLock<Value>,
+}
+
+impl Event {
+    pub fn new(rv: u64, change: Change, namespace: String, name: String, json: Bytes, previous: Option<Bytes>) -> Self {
+        Self { rv, change, namespace, name, json, previous, parsed: OnceLock::new(), parsed_before: OnceLock::new() }
+    }
+    /// The object, parsed once for all who look into it.
+    pub fn object(&self) -> &Value {
+        self.parsed.get_or_init(|| serde_json::from_slice(&self.json).unwrap_or_default())
+    }
+    pub fn before(&self) -> Option<&Value> {
+        self.previous.as_ref().map(|p| self.parsed_before.get_or_init(|| serde_json::from_slice(p).unwrap_or_default()))
+    }
 }
 
 pub struct Hub {

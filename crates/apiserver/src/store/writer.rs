@@ -218,14 +218,7 @@ fn apply(
             .execute(params![key.resource, key.namespace, key.name, rv as i64])?;
     }
     own(tx, &key, &value, previous.as_deref(), remove)?;
-    let event = Event {
-        rv,
-        change,
-        namespace: key.namespace,
-        name: key.name,
-        json: json.clone(),
-        previous: previous.map(Bytes::from),
-    };
+    let event = Event::new(rv, change, key.namespace, key.name, json.clone(), previous.map(Bytes::from));
     Ok(Some((Stored { rv, json }, key.resource, Arc::new(event))))
 }
 

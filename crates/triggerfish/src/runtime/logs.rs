@@ -46,12 +46,17 @@ impl Logs {
         self.dir.join(format!("{uid}.log"))
     }
 
+    /// Whether a container has ever been started: its log is made first.
+    pub fn exists(&self, uid: &str) -> bool {
+        self.path(uid).exists()
+    }
+
+    /// Makes the log of a container that is about to start; an error if it was started before.
     pub fn writer(&self, uid: &str) -> io::Result<Writer> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(self.path(uid))?;
-        let written = file.metadata()?.len();
-        let (tell, _) = watch::channel(written);
+        let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(self.path(uid))?;
+        let (tell, _) = watch::channel(0);
         self.live.lock().unwrap_or_else(|e| e.into_inner()).insert(uid.to_owned(), tell.clone());
-        Ok(Writer { logs: self.clone(), uid: uid.to_owned(), file, written, tell, partial: [Vec::new(), Vec::new()], full: false })
+        Ok(Writer { logs: self.clone(), uid: uid.to_owned(), file, written: 0, tell, partial: [Vec::new(), Vec::new()], full: false })
     }
 
     pub fn remove(&self, uid: &str) {

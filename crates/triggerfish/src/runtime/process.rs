@@ -52,7 +52,7 @@ impl Handle {
 }
 
 pub struct Place {
-    /// The folder of this Pod: working directory, script.
+    /// The folder of this Pod, made when it is needed: working directory and script where there is no view.
     pub dir: PathBuf,
     /// Where views are mounted; an empty folder.
     pub view: PathBuf,
@@ -62,7 +62,8 @@ pub struct Place {
 
 /// Starts a Pod. The receiver gets how it ended.
 pub fn start(job: Job, engine: Engine, place: Place, logs: &Logs) -> Result<(Handle, oneshot::Receiver<Ended>), String> {
-    let log = logs.writer(&job.uid).map_err(|e| format!("cannot write the log: {e}"))?;
+    // From here on the Pod counts as started: after a crash it is not started again.
+    let log = logs.writer(&job.uid).map_err(|e| if e.kind() == io::ErrorKind::AlreadyExists { "the Pod was started before".to_owned() } else { format!("cannot write the log: {e}") })?;
     let (tell, ended) = oneshot::channel();
     let handle = Handle { group: Arc::new(AtomicI32::new(0)) };
     let group = handle.group.clone();

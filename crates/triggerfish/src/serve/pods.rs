@@ -75,8 +75,7 @@ impl Pods {
             return;
         }
         known.insert(uid.clone(), Timestamp::now());
-        let marker = self.data.join("pods").join(&uid).join("started");
-        if at_start && (phase == "Running" || marker.exists()) {
+        if at_start && (phase == "Running" || self.logs.exists(&uid)) {
             tokio::spawn(self.interrupted(pod));
         } else {
             tokio::spawn(self.start(pod));
@@ -125,9 +124,6 @@ impl Pods {
         let job = runtime::read(pod, self.engine)?;
         let deadline = job.deadline;
         let dir = self.data.join("pods").join(uid);
-        std::fs::create_dir_all(&dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
-        // From here on the Pod counts as started: after a crash it is not started again.
-        std::fs::OpenOptions::new().write(true).create_new(true).open(dir.join("started")).map_err(|e| format!("the Pod was started before: {e}"))?;
         let place = Place { dir, view: self.data.join("view"), hidden: self.data.clone() };
         let (handle, ended) = runtime::start(job, self.engine, place, &self.logs)?;
         Ok((handle, ended, deadline))

@@ -26,6 +26,14 @@ struct Entry {
     again: bool,
 }
 
+/// What became of writing a plan down.
+enum Written {
+    Done,
+    /// Somebody else was faster, or it is gone: what is newest is planned instead.
+    Stale,
+    Failed,
+}
+
 pub struct Controller {
     api: Api,
     known: Mutex<HashMap<Key, Entry>>,
@@ -80,7 +88,13 @@ impl Controller {
                 let Some(e) = known.get_mut(&key) else { return };
                 e.pods.remove(&text("/metadata/name"));
             } else {
-                known.entry(key.clone()).or_default().pods.insert(text("/metadata/name"), fact(pod));
+                let fact = fact(pod);
+                // One that waits for its turn changes no plan.
+                let waits = fact.phase == "Pending" && !fact.deleting;
+                known.entry(key.clone()).or_default().pods.insert(text("/metadata/name"), fact);
+                if waits && self.complete.load(Ordering::Acquire) {
+                    return;
+                }
             }
         }
         self.wake(key);
@@ -159,33 +173,49 @@ impl Controller {
         let now = Timestamp::now();
         let plan = workflow::plan(&w, &stored, &pods, now);
         let wait = plan.look_again.map(|t| Duration::try_from(t.duration_since(now)).unwrap_or_default() + Duration::from_millis(5));
-        if let Some(new) = plan.workflow {
-            match self.api.update(&path("workflows", &key.0, &key.1), &new).await {
-                Ok(written) => self.remember(key, written),
-                Err(e) if e.code == 404 => {
-                    self.known.lock().unwrap_or_else(|e| e.into_inner()).remove(key);
-                    return None;
+        // Both at once: they share a commit. A Pod that is there before its node is taken over by the next plan, because its
+        // name follows from the node's; one that nobody wants any more goes with its workflow.
+        let commands = async {
+            for command in plan.commands {
+                self.carry_out(key, command).await?;
+            }
+            Ok::<(), String>(())
+        };
+        let (written, done) = tokio::join!(self.write(key, plan.workflow), commands);
+        if let Err(e) = done {
+            tracing::warn!(workflow = key.1, error = %e, "a command of a workflow failed; trying again");
+            return Some(Duration::from_secs(1));
+        }
+        match written {
+            Written::Done => wait,
+            Written::Stale => None,
+            Written::Failed => Some(Duration::from_secs(1)),
+        }
+    }
+
+    async fn write(&self, key: &Key, workflow: Option<Value>) -> Written {
+        let Some(new) = workflow else { return Written::Done };
+        match self.api.update(&path("workflows", &key.0, &key.1), &new).await {
+            Ok(written) => {
+                self.remember(key, written);
+                Written::Done
+            }
+            Err(e) if e.code == 404 => {
+                self.known.lock().unwrap_or_else(|e| e.into_inner()).remove(key);
+                Written::Stale
+            }
+            Err(e) if e.is("Conflict") => {
+                if let Ok(newest) = self.api.get(&path("workflows", &key.0, &key.1)).await {
+                    self.remember(key, newest);
                 }
-                Err(e) if e.is("Conflict") => {
-                    if let Ok(newest) = self.api.get(&path("workflows", &key.0, &key.1)).await {
-                        self.remember(key, newest);
-                    }
-                    self.again(key);
-                    return None;
-                }
-                Err(e) => {
-                    tracing::warn!(workflow = key.1, error = %e, "cannot write a workflow's status; trying again");
-                    return Some(Duration::from_secs(1));
-                }
+                self.again(key);
+                Written::Stale
+            }
+            Err(e) => {
+                tracing::warn!(workflow = key.1, error = %e, "cannot write a workflow's status; trying again");
+                Written::Failed
             }
         }
-        for command in plan.commands {
-            if let Err(e) = self.carry_out(key, command).await {
-                tracing::warn!(workflow = key.1, error = %e, "a command of a workflow failed; trying again");
-                return Some(Duration::from_secs(1));
-            }
-        }
-        wait
     }
 
     fn remember(&self, key: &Key, w: Value) {
