@@ -4,6 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use support::{Answer, Output, Server, eventually};
@@ -285,6 +286,62 @@ fn what_a_crash_left_half_written_is_passed_over() {
     server.launch();
     assert_eq!(post(&server, &token, r#"{"message": "after"}"#).status, 200);
     assert_eq!(workflows(&server, &token).len(), 21);
+}
+
+/// The last write of both logs ends in the middle of a frame, as a power cut may leave it.
+#[test]
+fn a_write_that_was_cut_in_half_is_as_if_it_had_not_begun() {
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    for n in 0..10 {
+        assert_eq!(post(&server, &token, &json!({"message": n.to_string()}).to_string()).status, 200);
+    }
+    let logs = ["bus.db-wal", "api.db-wal"].map(|l| server.data().join(l));
+    let whole = logs.clone().map(|l| std::fs::metadata(l).unwrap().len());
+    assert_eq!(post(&server, &token, r#"{"message": "cut"}"#).status, 200);
+    server.kill();
+    for (log, length) in logs.iter().zip(whole) {
+        let file = std::fs::OpenOptions::new().write(true).open(log).unwrap();
+        assert!(file.metadata().unwrap().len() > length + 2000, "the event was written behind what there was");
+        file.set_len(length + 2000).unwrap();
+    }
+    server.launch();
+    assert_eq!(workflows(&server, &token).len(), 10);
+    let records = |s: &Server| s.get("/api/v1/event-records/argo?limit=100", &token).json()["items"].as_array().unwrap().len();
+    assert_eq!(records(&server), 10);
+    assert_eq!(post(&server, &token, r#"{"message": "cut"}"#).status, 200);
+    assert_eq!((workflows(&server, &token).len(), records(&server)), (11, 11));
+}
+
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+#[test]
+fn a_clock_that_is_set_back_loses_nothing_and_doubles_nothing() {
+    if !Path::new(FAKETIME).exists() {
+        println!("clock: skipped, no libfaketime; Debian's package faketime has it");
+        return;
+    }
+    let ahead = [("LD_PRELOAD", FAKETIME), ("FAKETIME", "+6h"), ("DONT_FAKE_MONOTONIC", "1")];
+    let mut server = Server::start_with(&["--without-engine"], ahead.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec());
+    let token = admin(&server);
+    server.apply(HELLO);
+    let keyed = |server: &Server, token: &str, n: usize| server.post("/api/v1/events/argo/", token, &[("Prefer", "wait=20"), ("Idempotency-Key", &format!("key-{n}"))], r#"{"message": "m"}"#);
+    // Minted six hours from now: good when it comes, and in between refused like any token that is not valid yet.
+    for n in 0..5 {
+        assert_eq!(keyed(&server, &token, n).status, 200);
+    }
+    let ran_ahead = workflows(&server, &token)[0].pointer("/metadata/creationTimestamp").unwrap().as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!(ran_ahead > jiff::Timestamp::now() + jiff::SignedDuration::from_hours(5), "the server's clock was ahead: {ran_ahead}");
+    server.kill();
+    server.environment.clear();
+    server.launch();
+    assert_eq!(server.get("/api/v1/workflows/argo", &token).status, 401);
+    let token = server.token("all");
+    for n in 0..6 {
+        assert_eq!(keyed(&server, &token, n).status, 200);
+    }
+    assert_eq!(workflows(&server, &token).len(), 6, "five repeats were recognised, one was new");
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub fn check(schema: &Schema, value: &Value, old: Option<&Value>) -> Vec<FieldEr
     let blocking = |e: &FieldError| matches!(e.kind, FieldErrorKind::Required | FieldErrorKind::TypeInvalid(_) | FieldErrorKind::NotSupported(..));
     if !out.iter().any(blocking) {
         out.extend(super::rules::check(schema, value, old));
-    } else if schema.any_rules() {
+    } else if schema.any_rules {
         out.push(FieldError::invalid(
             "<nil>",
             Value::Null,

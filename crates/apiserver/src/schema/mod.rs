@@ -68,6 +68,8 @@ pub struct Schema {
     pub atomic_map: bool,
     /// Rules in CEL, asked when everything else is right.
     pub rules: Vec<Arc<rules::Rule>>,
+    /// Whether this or any part of it carries rules.
+    pub any_rules: bool,
     /// Rules that cannot be asked here, and why.
     pub unasked: Vec<String>,
     pub bounds: Option<Box<Bounds>>,
@@ -108,17 +110,13 @@ impl Schema {
 
     /// Rules of any part that cannot be asked here, and why.
     pub fn unasked_rules(&self) -> Vec<&str> {
-        let parts = self.properties.values().chain(self.items.iter()).chain(self.additional.iter());
-        self.unasked.iter().map(String::as_str).chain(parts.flat_map(|s| s.unasked_rules())).collect()
+        self.unasked.iter().map(String::as_str).chain(self.parts().flat_map(|s| s.unasked_rules())).collect()
     }
 
-    /// Whether any part carries rules.
-    pub fn any_rules(&self) -> bool {
-        !self.rules.is_empty()
-            || self.properties.values().any(|s| s.any_rules())
-            || self.items.as_ref().is_some_and(|s| s.any_rules())
-            || self.additional.as_ref().is_some_and(|s| s.any_rules())
+    fn parts(&self) -> impl Iterator<Item = &Arc<Schema>> {
+        self.properties.values().chain(self.items.iter()).chain(self.additional.iter())
     }
+
 }
 
 /// Schemas nested deeper than this are refused.
@@ -197,6 +195,7 @@ impl Reader<'_> {
         if let Some(items) = o.get("items") {
             out.items = Some(self.child(items, depth + 1).map_err(|e| format!("items: {e}"))?);
         }
+        out.any_rules = !out.rules.is_empty() || out.parts().any(|s| s.any_rules);
         // An object without any member of its own is free-form.
         if out.kind == Type::Object && out.properties.is_empty() && out.additional.is_none() && !o.contains_key("properties") {
             out.preserve_unknown = out.preserve_unknown || !o.contains_key("x-closed");

@@ -89,14 +89,15 @@ fn compile(text: &str) -> Result<Program, String> {
 /// Asks every rule of a schema; `old` is the object before the change.
 pub fn check(schema: &Schema, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut out = Vec::new();
-    if schema.any_rules() {
-        visit(schema, value, old, "", &mut out);
-    }
+    visit(schema, value, old, "", &mut out);
     out
 }
 
 fn visit(schema: &Schema, value: &Value, old: Option<&Value>, path: &str, out: &mut Vec<FieldError>) {
     if value.is_null() {
+        return;
+    }
+    if !schema.any_rules {
         return;
     }
     out.extend(schema.rules.iter().filter_map(|r| r.ask(schema, value, old, path)));

@@ -35,6 +35,9 @@ impl Default for Options {
     }
 }
 
+/// Milliseconds that a clock may be corrected by without a word.
+const CLOCK_SLACK: i64 = 60_000;
+
 /// An accepted event: where it is in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
@@ -77,6 +80,11 @@ impl Bus {
         let connection = writer::open(path).map_err(fail)?;
         let appended: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |r| r.get(0)).map_err(fail)?;
         let waiting: i64 = connection.query_row("SELECT count(*) FROM events WHERE outcome IS NULL AND seq > (SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch')", [], |r| r.get(0)).map_err(fail)?;
+        let newest: i64 = connection.query_row("SELECT coalesce(max(received), 0) FROM (SELECT received FROM events ORDER BY seq DESC LIMIT 1)", [], |r| r.get(0)).map_err(fail)?;
+        let behind = newest - jiff::Timestamp::now().as_millisecond();
+        if behind > CLOCK_SLACK {
+            tracing::warn!(minutes = behind / 60_000, "the clock is behind the newest event: it was set back; events go on in their order, tokens issued since then are not valid yet");
+        }
         let appended = Arc::new(AtomicU64::new(appended as u64));
         // Counted from the start, so that appended − finished is what waits.
         let finished = Arc::new(AtomicU64::new(appended.load(Ordering::Relaxed) - waiting as u64));

@@ -15,13 +15,19 @@ pub struct Server {
     pub dir: tempfile::TempDir,
     pub http: String,
     arguments: Vec<String>,
+    /// Variables of the next launch.
+    pub environment: Vec<(String, String)>,
     panicked: Arc<AtomicBool>,
 }
 
 impl Server {
     pub fn start(arguments: &[&str]) -> Server {
+        Self::start_with(arguments, Vec::new())
+    }
+
+    pub fn start_with(arguments: &[&str], environment: Vec<(String, String)>) -> Server {
         let dir = tempfile::Builder::new().prefix("triggerfish-test-").tempdir().unwrap();
-        let mut s = Server { child: None, dir, http: String::new(), panicked: Arc::default(), arguments: arguments.iter().map(ToString::to_string).collect() };
+        let mut s = Server { child: None, dir, http: String::new(), panicked: Arc::default(), environment, arguments: arguments.iter().map(ToString::to_string).collect() };
         s.launch();
         s
     }
@@ -32,6 +38,7 @@ impl Server {
             .arg(self.data())
             .args(&self.arguments)
             .env_remove("KUBECONFIG")
+            .envs(self.environment.iter().map(|(k, v)| (k, v)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
