@@ -3,12 +3,14 @@
 //! One SQLite file with one writer that commits what is waiting together. A repeated event (same identity within the
 //! window) is recognised by the log itself.
 
+mod recent;
 mod waiting;
 mod writer;
 
 pub use waiting::Waiting;
 
 use crate::event::{Event, Outcome};
+use recent::Recent;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -59,7 +61,7 @@ pub enum Refused {
 #[derive(Debug, Clone)]
 pub struct Record {
     pub seq: u64,
-    pub event: Event,
+    pub event: Arc<Event>,
     pub outcome: Option<Outcome>,
 }
 
@@ -70,6 +72,7 @@ pub struct Bus {
     appended: Arc<AtomicU64>,
     finished: Arc<AtomicU64>,
     queue: Option<u64>,
+    recent: Arc<Recent>,
     /// Tells the dispatcher that something was appended.
     pub arrived: Arc<Notify>,
 }
@@ -79,7 +82,7 @@ impl Bus {
         let fail = |e: rusqlite::Error| format!("cannot open {}: {e}", path.display());
         let connection = writer::open(path).map_err(fail)?;
         let appended: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |r| r.get(0)).map_err(fail)?;
-        let waiting: i64 = connection.query_row("SELECT count(*) FROM events WHERE outcome IS NULL AND seq > (SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch')", [], |r| r.get(0)).map_err(fail)?;
+        let waiting: i64 = connection.query_row("SELECT count(*) FROM events WHERE seq > (SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch')", [], |r| r.get(0)).map_err(fail)?;
         let newest: i64 = connection.query_row("SELECT coalesce(max(received), 0) FROM (SELECT received FROM events ORDER BY seq DESC LIMIT 1)", [], |r| r.get(0)).map_err(fail)?;
         let behind = newest - jiff::Timestamp::now().as_millisecond();
         if behind > CLOCK_SLACK {
@@ -89,8 +92,10 @@ impl Bus {
         // Counted from the start, so that appended − finished is what waits.
         let finished = Arc::new(AtomicU64::new(appended.load(Ordering::Relaxed) - waiting as u64));
         let arrived = Arc::new(Notify::new());
-        let writer = writer::start(connection, options.clone(), appended.clone(), finished.clone(), arrived.clone())?;
-        Ok(Self { path: path.into(), readers: Mutex::default(), writer, appended, finished, queue: options.queue, arrived })
+        let recent = Arc::new(Recent::default());
+        let counters = writer::Counters { appended: appended.clone(), finished: finished.clone() };
+        let writer = writer::start(connection, options.clone(), counters, recent.clone(), arrived.clone())?;
+        Ok(Self { path: path.into(), readers: Mutex::default(), writer, appended, finished, queue: options.queue, recent, arrived })
     }
 
     /// Events accepted and not yet dispatched.
@@ -108,7 +113,8 @@ impl Bus {
             return Err(Refused::Full);
         }
         let (reply, answer) = oneshot::channel();
-        self.writer.send(writer::Job::Append { event: Box::new(event), identity, reply }).await?;
+        let text = serde_json::to_string(&event).map_err(|e| Refused::Storage(e.to_string()))?;
+        self.writer.send(writer::Job::Append { event: Arc::new(event), text, identity, reply }).await?;
         answer.await.unwrap_or_else(|_| Err(Refused::Storage("the event log is closed".into())))
     }
 
@@ -140,8 +146,11 @@ impl Bus {
 
     /// Events after a place that have not been dispatched, oldest first.
     pub fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>, String> {
+        if let Some(found) = self.recent.after(after, limit) {
+            return Ok(found);
+        }
         self.read(|c| {
-            let mut s = c.prepare_cached("SELECT seq, event, NULL FROM events WHERE seq > ?1 AND outcome IS NULL ORDER BY seq LIMIT ?2")?;
+            let mut s = c.prepare_cached("SELECT seq, event, NULL FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
             s.query_map([after as i64, limit as i64], record)?.collect()
         })
     }
@@ -150,13 +159,13 @@ impl Bus {
     pub fn list(&self, namespace: Option<&str>, before: Option<u64>, limit: usize) -> Result<Vec<Record>, String> {
         let before = before.map_or(i64::MAX, |b| b as i64);
         self.read(|c| {
-            let mut s = c.prepare_cached("SELECT seq, event, outcome FROM events WHERE seq < ?1 AND (?2 IS NULL OR namespace = ?2) ORDER BY seq DESC LIMIT ?3")?;
+            let mut s = c.prepare_cached("SELECT seq, event, outcome FROM events LEFT JOIN outcomes USING (seq) WHERE seq < ?1 AND (?2 IS NULL OR namespace = ?2) ORDER BY seq DESC LIMIT ?3")?;
             s.query_map(params![before, namespace, limit as i64], record)?.collect()
         })
     }
 
     pub fn get(&self, id: &str) -> Result<Option<Record>, String> {
-        self.read(|c| c.prepare_cached("SELECT seq, event, outcome FROM events WHERE id = ?1 ORDER BY seq DESC LIMIT 1")?.query_row([id], record).optional())
+        self.read(|c| c.prepare_cached("SELECT seq, event, outcome FROM events LEFT JOIN outcomes USING (seq) WHERE id = ?1 ORDER BY seq DESC LIMIT 1")?.query_row([id], record).optional())
     }
 }
 
@@ -166,7 +175,7 @@ fn record(r: &rusqlite::Row) -> rusqlite::Result<Record> {
     let outcome: Option<String> = r.get(2)?;
     Ok(Record {
         seq: r.get::<_, i64>(0)? as u64,
-        event: serde_json::from_str(&event).map_err(|e| wrong(1, e))?,
+        event: Arc::new(serde_json::from_str(&event).map_err(|e| wrong(1, e))?),
         outcome: outcome.map(|o| serde_json::from_str(&o)).transpose().map_err(|e| wrong(2, e))?,
     })
 }

@@ -1,5 +1,6 @@
 //! The only writer of the log: commits what is waiting in one transaction.
 
+use super::recent::Recent;
 use super::{Accepted, Options, Refused};
 use crate::event::{Event, Outcome};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -17,12 +18,13 @@ const QUEUE: usize = 8192;
 const TRIM_EVERY: u64 = 4096;
 
 pub enum Job {
-    Append { event: Box<Event>, identity: Option<String>, reply: oneshot::Sender<Result<Accepted, Refused>> },
+    Append { event: Arc<Event>, text: String, identity: Option<String>, reply: oneshot::Sender<Result<Accepted, Refused>> },
     Finish { outcomes: Vec<(u64, Outcome)>, cursor: u64, reply: oneshot::Sender<Result<(), Refused>> },
 }
 
 const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, namespace TEXT NOT NULL, received INTEGER NOT NULL, event TEXT NOT NULL, outcome TEXT);
+CREATE TABLE IF NOT EXISTS events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, namespace TEXT NOT NULL, received INTEGER NOT NULL, event TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS outcomes(seq INTEGER PRIMARY KEY, outcome TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_id ON events(id);
 CREATE TABLE IF NOT EXISTS identities(identity TEXT PRIMARY KEY, seq INTEGER NOT NULL, id TEXT NOT NULL, received INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cursors(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
@@ -62,21 +64,29 @@ struct Writer {
     options: Options,
     next: u64,
     trimmed_at: u64,
-    appended: Arc<AtomicU64>,
-    finished: Arc<AtomicU64>,
+    counters: Counters,
+    recent: Arc<Recent>,
     arrived: Arc<Notify>,
+}
+
+/// What the writer tells about the log.
+pub struct Counters {
+    /// The newest event's place.
+    pub appended: Arc<AtomicU64>,
+    /// Rises with every event that was dispatched.
+    pub finished: Arc<AtomicU64>,
 }
 
 /// A job that was carried out inside the transaction, to be answered after the commit.
 enum Done {
-    Appended(oneshot::Sender<Result<Accepted, Refused>>, Accepted),
-    Finished(oneshot::Sender<Result<(), Refused>>, u64),
+    Appended(oneshot::Sender<Result<Accepted, Refused>>, Accepted, Arc<Event>, usize),
+    Finished(oneshot::Sender<Result<(), Refused>>, u64, u64),
 }
 
-pub fn start(connection: Connection, options: Options, appended: Arc<AtomicU64>, finished: Arc<AtomicU64>, arrived: Arc<Notify>) -> Result<Handle, String> {
-    let next = appended.load(Ordering::Relaxed) + 1;
+pub fn start(connection: Connection, options: Options, counters: Counters, recent: Arc<Recent>, arrived: Arc<Notify>) -> Result<Handle, String> {
+    let next = counters.appended.load(Ordering::Relaxed) + 1;
     let (queue, inbox) = mpsc::sync_channel(QUEUE);
-    let mut writer = Writer { connection, options, next, trimmed_at: next, appended, finished, arrived };
+    let mut writer = Writer { connection, options, next, trimmed_at: next, counters, recent, arrived };
     std::thread::Builder::new().name("bus-store".into()).spawn(move || writer.run(&inbox)).map_err(|e| format!("cannot start the event log's writer: {e}"))?;
     Ok(Handle { queue })
 }
@@ -106,17 +116,21 @@ impl Writer {
         let mut done = Vec::with_capacity(group.len());
         match self.transaction(group, &mut done) {
             Ok(()) => {
-                self.appended.store(self.next - 1, Ordering::Relaxed);
+                self.counters.appended.store(self.next - 1, Ordering::Relaxed);
                 let mut arrived = false;
                 for d in done {
                     match d {
-                        Done::Appended(reply, accepted) => {
-                            arrived |= !accepted.repeated;
+                        Done::Appended(reply, accepted, event, size) => {
+                            if !accepted.repeated {
+                                arrived = true;
+                                self.recent.push(accepted.seq, event, size);
+                            }
                             // Whoever waited may be gone; the event stays.
                             let _ = reply.send(Ok(accepted));
                         }
-                        Done::Finished(reply, count) => {
-                            self.finished.fetch_add(count, Ordering::Relaxed);
+                        Done::Finished(reply, count, cursor) => {
+                            self.counters.finished.fetch_add(count, Ordering::Relaxed);
+                            self.recent.finished(cursor);
                             let _ = reply.send(Ok(()));
                         }
                     }
@@ -131,8 +145,8 @@ impl Writer {
                 tracing::error!(error = %text, "a commit of the event log failed; its events are refused");
                 for d in done {
                     match d {
-                        Done::Appended(reply, _) => drop(reply.send(Err(Refused::Storage(text.clone())))),
-                        Done::Finished(reply, _) => drop(reply.send(Err(Refused::Storage(text.clone())))),
+                        Done::Appended(reply, ..) => drop(reply.send(Err(Refused::Storage(text.clone())))),
+                        Done::Finished(reply, ..) => drop(reply.send(Err(Refused::Storage(text.clone())))),
                     }
                 }
             }
@@ -146,26 +160,21 @@ impl Writer {
         let mut failed = None;
         for job in group {
             match job {
-                Job::Append { event, identity, reply } => {
-                    let accepted = Accepted { seq: self.next, id: event.id.clone(), repeated: false };
-                    match append(&tx, &event, identity.as_deref(), self.next, now, oldest) {
-                        Ok(None) => {
-                            self.next += 1;
-                            done.push(Done::Appended(reply, accepted));
-                        }
-                        Ok(Some(known)) => done.push(Done::Appended(reply, known)),
-                        Err(e) => {
-                            failed = Some(e);
-                            done.push(Done::Appended(reply, accepted));
-                        }
+                Job::Append { event, text, identity, reply } => {
+                    let mut accepted = Accepted { seq: self.next, id: event.id.clone(), repeated: false };
+                    match append(&tx, &event, &text, identity.as_deref(), self.next, now, oldest) {
+                        Ok(None) => self.next += 1,
+                        Ok(Some(known)) => accepted = known,
+                        Err(e) => failed = Some(e),
                     }
+                    done.push(Done::Appended(reply, accepted, event, text.len()));
                 }
                 Job::Finish { outcomes, cursor, reply } => {
                     let count = outcomes.len() as u64;
                     if let Err(e) = finish(&tx, &outcomes, cursor) {
                         failed = Some(e);
                     }
-                    done.push(Done::Finished(reply, count));
+                    done.push(Done::Finished(reply, count, cursor));
                 }
             }
         }
@@ -186,13 +195,14 @@ impl Writer {
         // Receipt times rise with the sequence, so the scan stops at the first young one.
         let young: Option<i64> = tx.query_row("SELECT seq FROM events WHERE received >= ?1 ORDER BY seq LIMIT 1", [by_age], |r| r.get(0)).optional()?;
         tx.execute("DELETE FROM events WHERE seq <= ?1 AND seq < ?2", [cursor, young.unwrap_or(i64::MAX)])?;
+        tx.execute("DELETE FROM outcomes WHERE seq < (SELECT coalesce(min(seq), 0) FROM events)", [])?;
         tx.execute("DELETE FROM identities WHERE received < ?1", [now - self.options.window.as_millis() as i64])?;
         tx.commit()
     }
 }
 
 /// Stores an event, unless the same one is known: then that one's place.
-fn append(tx: &rusqlite::Transaction, event: &Event, identity: Option<&str>, seq: u64, now: i64, oldest: i64) -> rusqlite::Result<Option<Accepted>> {
+fn append(tx: &rusqlite::Transaction, event: &Event, text: &str, identity: Option<&str>, seq: u64, now: i64, oldest: i64) -> rusqlite::Result<Option<Accepted>> {
     if let Some(identity) = identity {
         let known: Option<(i64, String, i64)> = tx
             .prepare_cached("SELECT seq, id, received FROM identities WHERE identity = ?1")?
@@ -205,7 +215,6 @@ fn append(tx: &rusqlite::Transaction, event: &Event, identity: Option<&str>, seq
         }
         tx.prepare_cached("INSERT OR REPLACE INTO identities(identity, seq, id, received) VALUES(?1,?2,?3,?4)")?.execute(params![identity, seq as i64, event.id, now])?;
     }
-    let text = serde_json::to_string(event).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
     tx.prepare_cached("INSERT INTO events(seq, id, namespace, received, event) VALUES(?1,?2,?3,?4,?5)")?.execute(params![seq as i64, event.id, event.namespace, now, text])?;
     Ok(None)
 }
@@ -213,7 +222,7 @@ fn append(tx: &rusqlite::Transaction, event: &Event, identity: Option<&str>, seq
 fn finish(tx: &rusqlite::Transaction, outcomes: &[(u64, Outcome)], cursor: u64) -> rusqlite::Result<()> {
     for (seq, outcome) in outcomes {
         let text = serde_json::to_string(outcome).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-        tx.prepare_cached("UPDATE events SET outcome = ?2 WHERE seq = ?1")?.execute(params![*seq as i64, text])?;
+        tx.prepare_cached("INSERT OR REPLACE INTO outcomes(seq, outcome) VALUES(?1, ?2)")?.execute(params![*seq as i64, text])?;
     }
     tx.prepare_cached("INSERT INTO cursors(name, seq) VALUES('dispatch', ?1) ON CONFLICT(name) DO UPDATE SET seq = max(seq, ?1)")?.execute([cursor as i64])?;
     Ok(())
