@@ -314,6 +314,58 @@ fn a_write_that_was_cut_in_half_is_as_if_it_had_not_begun() {
     assert_eq!((workflows(&server, &token).len(), records(&server)), (11, 11));
 }
 
+/// Makes a small image of the host's static busybox; why not, if that cannot be done. The answer is podman's configuration.
+fn image_for_podman(dir: &Path) -> Result<std::path::PathBuf, String> {
+    let conf = dir.join("containers.conf");
+    std::fs::write(&conf, "").unwrap();
+    let script = r#"
+        set -e
+        command -v podman >/dev/null || { echo "no podman"; exit 1; }
+        file -L "$(command -v busybox)" 2>/dev/null | grep -q static || ldd "$(command -v busybox)" 2>&1 | grep -q 'not a dynamic' || { echo "no static busybox"; exit 1; }
+        mkdir -p root/bin root/etc root/tmp
+        cp "$(command -v busybox)" root/bin/busybox
+        for name in sh echo cat sleep; do ln -sf busybox root/bin/$name; done
+        echo "in the image" > root/etc/mark
+        tar -C root -c . | podman import - localhost/triggerfish-test:1 >/dev/null 2>&1
+        works() { podman run --rm localhost/triggerfish-test:1 cat /etc/mark >said 2>&1; }
+        works && exit 0
+        # Inside another container less is allowed.
+        printf '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\nnetns = "host"\n[engine]\ncgroup_manager = "cgroupfs"\nruntime = "runc"\n' > containers.conf
+        works || { echo "podman cannot run an image here: $(tail -1 said)"; exit 1; }
+    "#;
+    let out = Command::new("sh").args(["-c", script]).current_dir(dir).env("CONTAINERS_CONF", &conf).output().unwrap();
+    if out.status.success() { Ok(conf) } else { Err(String::from_utf8_lossy(&out.stdout).trim().to_owned()) }
+}
+
+#[test]
+fn the_podman_runtime_runs_the_image_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = match image_for_podman(dir.path()) {
+        Ok(c) => c,
+        Err(why) => return println!("podman: skipped, {why}"),
+    };
+    let environment = vec![("CONTAINERS_CONF".to_owned(), conf.to_string_lossy().into_owned())];
+    let server = Server::start_with(&["--runtime", "podman"], environment.clone());
+    let token = admin(&server);
+    let workflow = |name: &str, template: &str| {
+        server.apply(&format!("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {{name: {name}, namespace: argo}}\nspec:\n  entrypoint: main\n  templates:\n  - name: main\n{template}"));
+        finished(&server, &token, name)
+    };
+    let phase = |w: &Value| w.pointer("/status/phase").unwrap().as_str().unwrap().to_owned();
+    let w = workflow("reads", "    container: {image: 'localhost/triggerfish-test:1', command: [cat, /etc/mark]}\n");
+    assert_eq!(phase(&w), "Succeeded", "{w}");
+    assert_eq!(w.pointer("/status/nodes/reads/outputs/result").unwrap(), "in the image");
+    let w = workflow("script", "    outputs: {parameters: [{name: said, valueFrom: {path: /tmp/said}}]}\n    script:\n      image: localhost/triggerfish-test:1\n      command: [sh]\n      source: |\n        echo from a script > /tmp/said\n        exit 0\n");
+    assert_eq!(phase(&w), "Succeeded", "{w}");
+    assert_eq!(w.pointer("/status/nodes/script/outputs/parameters/0/value").unwrap(), "from a script");
+    let w = workflow("fails", "    container: {image: 'localhost/triggerfish-test:1', command: [sh, -c], args: ['exit 3']}\n");
+    assert_eq!((phase(&w).as_str(), w.pointer("/status/message").unwrap().as_str().unwrap()), ("Failed", "main: Error (exit code 3)"));
+    let w = workflow("slow", "    activeDeadlineSeconds: 1\n    container: {image: 'localhost/triggerfish-test:1', command: [sleep, '600']}\n");
+    assert_eq!(phase(&w), "Failed", "{w}");
+    let left = || Command::new("podman").args(["ps", "--all", "--format", "{{.Names}}"]).env("CONTAINERS_CONF", &conf).output().unwrap();
+    eventually("no container is left", || (!String::from_utf8_lossy(&left().stdout).contains("triggerfish-")).then_some(()));
+}
+
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 #[test]

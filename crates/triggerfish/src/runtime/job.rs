@@ -13,7 +13,10 @@ pub struct Job {
     pub name: String,
     pub container: String,
     pub image: String,
+    /// What is run on this host; empty for a container engine.
     pub program: String,
+    /// The container's command, for an engine: none is what the image says.
+    pub command: Vec<String>,
     pub arguments: Vec<String>,
     pub environment: BTreeMap<String, String>,
     pub working_dir: Option<PathBuf>,
@@ -46,8 +49,7 @@ pub fn read(pod: &Value, engine: Engine) -> Result<Job, String> {
     }
     let (command, args) = (texts(container.get("command")), texts(container.get("args")));
     let image = text(container, "/image").to_owned();
-    let mut words = command.into_iter().chain(args);
-    let (program, arguments) = match engine {
+    let (program, command, arguments) = match engine {
         Engine::Process => {
             let has_command = container.get("command").and_then(Value::as_array).is_some_and(|l| !l.is_empty());
             if !has_command {
@@ -55,9 +57,10 @@ pub fn read(pod: &Value, engine: Engine) -> Result<Job, String> {
                     "the container names no command, and the process runtime does not use images, so the one in {image} is unknown; add command: [...], or start with --runtime podman or docker"
                 ));
             }
-            (words.next().unwrap_or_default(), words.collect())
+            let mut words = command.into_iter().chain(args);
+            (words.next().unwrap_or_default(), Vec::new(), words.collect())
         }
-        _ => (String::new(), words.collect()),
+        _ => (String::new(), command, args),
     };
     let mut environment = BTreeMap::new();
     for e in container.get("env").and_then(Value::as_array).into_iter().flatten() {
@@ -79,6 +82,7 @@ pub fn read(pod: &Value, engine: Engine) -> Result<Job, String> {
         container: text(container, "/name").into(),
         image,
         program,
+        command,
         arguments,
         environment,
         working_dir: Some(text(container, "/workingDir")).filter(|d| !d.is_empty()).map(PathBuf::from),

@@ -1,10 +1,12 @@
 //! Runs Pods on this host: as processes, or through a container engine where one exists.
 
+mod container;
 mod job;
 pub mod logs;
 mod process;
 mod view;
 
+pub use container::remove as remove_container;
 pub use job::{Job, read};
 pub use process::{Ended, Handle, Place, kill_strays, start};
 pub use rustix::process::Signal;

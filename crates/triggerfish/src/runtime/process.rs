@@ -4,7 +4,7 @@
 //! matter), reads its output, waits for it, and reads what it left behind.
 
 use super::logs::{Logs, Writer};
-use super::{Engine, Job, POD_UID, view};
+use super::{Engine, Job, POD_UID, container, view};
 use crate::workflow::{Outputs, SCRIPT};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -112,17 +112,18 @@ fn run(job: &Job, engine: Engine, place: &Place, mut log: Writer, group: &Atomic
     };
     let mut outputs = Outputs::default();
     for (name, path) in &job.outputs {
-        let file = if isolated.is_ok() { PathBuf::from(path) } else { place.dir.join("work").join(path.trim_start_matches('/')) };
-        match read_parameter(&file) {
-            Ok(text) => drop(outputs.parameters.insert(name.clone(), text)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !isolated.is_ok() => {
-                if let Ok(text) = read_parameter(Path::new(path)) {
-                    outputs.parameters.insert(name.clone(), text);
-                }
-            }
-            // A missing file is told by who knows whether there is a default.
-            Err(_) => {}
+        let found = match engine.program() {
+            Some(program) => container::copy(program, &job.uid, path, &place.dir).and_then(|file| read_parameter(&file)),
+            None if isolated.is_ok() => read_parameter(Path::new(path)),
+            None => read_parameter(&place.dir.join("work").join(path.trim_start_matches('/'))).or_else(|_| read_parameter(Path::new(path))),
+        };
+        // A missing file is told by who knows whether there is a default.
+        if let Ok(text) = found {
+            outputs.parameters.insert(name.clone(), text);
         }
+    }
+    if let Some(program) = engine.program() {
+        container::remove(program, &job.uid);
     }
     let text = String::from_utf8_lossy(&result);
     outputs.result = Some(text.strip_suffix('\n').unwrap_or(&text).to_owned()).filter(|t| !t.is_empty());
@@ -145,10 +146,11 @@ fn spawn(job: &Job, engine: Engine, place: &Place, isolated: bool) -> Result<Chi
         }
         fs::write(&script, source).map_err(|e| fail("the script", e))?;
     }
-    let arguments = job.arguments_with(&script.to_string_lossy());
+    // A container finds its script where its Pod says.
+    let arguments = if engine == Engine::Process { job.arguments_with(&script.to_string_lossy()) } else { job.arguments.clone() };
     let mut command = match engine.program() {
         None => Command::new(resolve(job)?),
-        Some(program) => container(program, job, &script),
+        Some(program) => container::run(program, job, &script),
     };
     command.args(arguments);
     if engine == Engine::Process {
@@ -199,25 +201,6 @@ fn resolve(job: &Job) -> Result<PathBuf, String> {
     let search = job.environment.get("PATH").map_or(SEARCH_PATH, String::as_str);
     let candidates = search.split(':').map(|d| Path::new(d).join(&job.program));
     candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| missing(job, Engine::Process))
-}
-
-fn container(program: &str, job: &Job, script: &Path) -> Command {
-    let mut c = Command::new(program);
-    c.args(["run", "--rm", "--name", &format!("triggerfish-{}", job.uid)]);
-    for (k, v) in &job.environment {
-        c.args(["--env", &format!("{k}={v}")]);
-    }
-    if let Some(d) = &job.working_dir {
-        c.arg("--workdir").arg(d);
-    }
-    if job.script.is_some() {
-        c.arg("--volume").arg(format!("{}:{}:ro", script.display(), SCRIPT));
-    }
-    if !job.program.is_empty() {
-        c.args(["--entrypoint", &job.program]);
-    }
-    c.arg(&job.image);
-    c
 }
 
 /// Reads both outputs until the command has ended and nothing more comes.

@@ -97,7 +97,11 @@ impl Pods {
 
     /// A Pod that was running when the server stopped: its processes are ended and it is said to have failed.
     async fn interrupted(self: Arc<Self>, pod: Value) {
-        let strays = runtime::kill_strays(text(&pod, "/metadata/uid"));
+        let uid = text(&pod, "/metadata/uid");
+        if let Some(program) = self.engine.program() {
+            runtime::remove_container(program, uid);
+        }
+        let strays = runtime::kill_strays(uid);
         let message = format!("triggerfish was stopped while this Pod ran; what it did until then stands, its outcome is unknown ({strays} left-over processes were ended)");
         let ended = Ended { exit_code: 137, reason: "Interrupted", message, outputs: Default::default() };
         self.report_end(&pod, &clock::now_text(), &ended).await;
