@@ -413,7 +413,8 @@ impl Rest<'_> {
             let list = self.kube("GET", &format!("/apis/argoproj.io/v1alpha1/namespaces/{ns}/workflows"), None).1;
             ours.extend(list["items"].as_array().into_iter().flatten().map(|w| {
                 let m = &w["metadata"];
-                json!({"name": m["name"], "generateName": m["generateName"], "namespace": m["namespace"], "labels": m["labels"], "annotations": m["annotations"], "spec": w["spec"]})
+                let named = ["name", "generateName", "namespace", "labels", "annotations"].map(|k| (k.to_owned(), m[k].clone()));
+                named.into_iter().chain([("spec".to_owned(), w["spec"].clone())]).filter(|(_, v)| !v.is_null()).collect::<Value>()
             }));
         }
         let wanted = expected["workflows"].as_array().cloned().unwrap_or_default();
@@ -442,19 +443,32 @@ fn short(s: &str) -> String {
     s.chars().take(300).collect()
 }
 
-/// Without nulls, bookkeeping and what only ours adds.
+/// Members that Go's structs write even when they are empty; ours answers what is stored.
+const ALWAYS_WRITTEN: [&str; 11] = ["arguments", "inputs", "outputs", "resources", "status", "startedAt", "finishedAt", "gitTag", "name", "id", "type"];
+
+/// Without bookkeeping, what Go writes although it is empty, and what only ours adds.
 fn clean(v: &Value) -> Value {
+    clean_below(v, "")
+}
+
+fn clean_below(v: &Value, parent: &str) -> Value {
     match v {
         Value::Object(m) => {
             let mut out = Map::new();
             for (k, x) in m {
                 let own = k.starts_with("triggerfish.dev/");
-                if x.is_null() || k == "managedFields" || own {
+                if k == "managedFields" || own {
                     continue;
                 }
-                let x = clean(x);
-                // Go writes empty structs and texts where nothing was given; ours answers what is stored.
-                if x == "" || x.as_object().is_some_and(Map::is_empty) || k == "items" && x.as_array().is_some_and(Vec::is_empty) {
+                let x = clean_below(x, k);
+                let empty = x.is_null() || x == "" || x.as_object().is_some_and(Map::is_empty);
+                let inner_metadata = k == "metadata" && !matches!(parent, "" | "items");
+                // Our own annotations may have been the only ones.
+                if empty && (ALWAYS_WRITTEN.contains(&k.as_str()) || inner_metadata || k == "annotations" || parent == "nodes") {
+                    continue;
+                }
+                // An empty list is `null` there and `[]` here (documented).
+                if k == "items" && (x.is_null() || x.as_array().is_some_and(Vec::is_empty)) {
                     continue;
                 }
                 // Only our bindings have a status.
@@ -465,7 +479,7 @@ fn clean(v: &Value) -> Value {
             }
             Value::Object(out)
         }
-        Value::Array(l) => l.iter().map(clean).collect(),
+        Value::Array(l) => l.iter().map(|x| clean_below(x, parent)).collect(),
         other => other.clone(),
     }
 }
