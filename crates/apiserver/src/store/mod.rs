@@ -221,6 +221,10 @@ impl Store {
                     .prepare_cached("SELECT count(*) FROM objects WHERE resource=?1 AND (?2='' OR namespace=?2) AND (namespace, name) > (?3, ?4)")?
                     .query_row(params![range.resource, range.namespace, ns, name], |r| r.get::<_, i64>(0))? as u64,
             };
+            drop(rows);
+            drop(statement);
+            // A rollback would make the connection prepare all its statements again.
+            tx.commit()?;
             Ok(Page { items, rv, next, remaining })
         })
     }

@@ -139,12 +139,24 @@ pub fn validate(workflow: &Value, stored: &Stored) -> Result<(), String> {
     inputs(&template, &spec, workflow).map(|_| ())
 }
 
-/// What is wrong with a stored template: what it starts with, if it says so, must be there.
+/// What is wrong with a stored template: the templates that it names must be there.
 pub fn validate_template(template: &Value) -> Result<(), String> {
     let spec = read(template.get("spec").cloned().filter(|s| !s.is_null()).unwrap_or_else(|| serde_json::json!({})))?;
-    let Some(name) = spec.entrypoint.as_deref().filter(|n| !n.is_empty()) else { return Ok(()) };
-    let found = spec.templates.iter().flatten().any(|t| t.name.as_deref() == Some(name));
-    if found { Ok(()) } else { Err(format!("template name '{name}' undefined")) }
+    let known = |name: &str| spec.templates.iter().flatten().any(|t| t.name.as_deref() == Some(name));
+    if let Some(name) = spec.entrypoint.as_deref().filter(|n| !n.is_empty() && !known(n)) {
+        return Err(format!("template name '{name}' undefined"));
+    }
+    for t in template.pointer("/spec/templates").and_then(Value::as_array).into_iter().flatten() {
+        let steps = t["steps"].as_array().into_iter().flatten().enumerate();
+        let steps = steps.flat_map(|(i, group)| group.as_array().into_iter().flatten().map(move |step| (format!("steps[{i}]"), step)));
+        let tasks = t.pointer("/dag/tasks").and_then(Value::as_array).into_iter().flatten().map(|task| ("tasks".to_owned(), task));
+        for (place, part) in steps.chain(tasks) {
+            if let Some(name) = part["template"].as_str().filter(|n| !n.is_empty() && !known(n)) {
+                return Err(format!("templates.{}.{place}.{} template name '{name}' undefined", t["name"].as_str().unwrap_or(""), part["name"].as_str().unwrap_or("")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The stored template that a workflow starts with, under the name that `status.storedTemplates` gives it.
