@@ -57,7 +57,7 @@ async fn create(state: &State, resource: &str, mut o: Value) -> Result<(), Statu
     object::set_meta(&mut o, "creationTimestamp", object::timestamp(Timestamp::now()));
     match state.store.put(key, Expect::Absent, o).await {
         Ok(_) | Err(crate::store::WriteError::Conflict) => Ok(()),
-        Err(crate::store::WriteError::Storage(why)) => Err(crate::store::WriteError::storage_status(&why)),
+        Err(e) => Err(e.status()),
     }
 }
 
@@ -161,7 +161,7 @@ async fn fill_token(state: &State, secret: &Value) -> Result<(), Status> {
     let key = Key::new("secrets", namespace, object::name(secret));
     // A conflict means that the secret changed: the change brings us back here.
     match state.store.put(key, Expect::Version(rv), new).await {
-        Err(crate::store::WriteError::Storage(why)) => Err(crate::store::WriteError::storage_status(&why)),
+        Err(e) => Err(e.status()),
         _ => Ok(()),
     }
 }

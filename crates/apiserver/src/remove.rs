@@ -127,7 +127,7 @@ impl State {
                 }
                 Err(WriteError::Conflict) if options.version.is_empty() => {}
                 Err(WriteError::Conflict) => return Err(Status::modified(&r.group, &r.plural, name)),
-                Err(WriteError::Storage(why)) => return Err(WriteError::storage_status(&why)),
+                Err(e) => return Err(e.status()),
             }
         }
         Err(Status::modified(&r.group, &r.plural, name))

@@ -17,8 +17,6 @@ use serde_json::{Value, json};
 
 /// Attempts for a write that others keep overtaking.
 const RETRIES: usize = 16;
-/// Largest stored object, in bytes; the same as the original's limit.
-const MAX_OBJECT: usize = 1_572_864;
 
 /// A write on its way: what it is about, and what it had to say.
 pub struct Change<'a> {
@@ -136,9 +134,6 @@ impl State {
             if !manager.is_empty() {
                 managed::track_update(&r.schema, None, &mut new, &change.writer(&manager, &r.api_version()));
             }
-            if call.body.len() > MAX_OBJECT / 2 && new.to_string().len() > MAX_OBJECT {
-                return Err(Status::too_large(MAX_OBJECT));
-            }
             let name = object::name(&new).to_owned();
             let key = Key::new(&r.key(), object::namespace(&new), &name);
             if change.dry_run {
@@ -154,9 +149,9 @@ impl State {
                     }
                     return self.stored_answer(&change, 201, &stored);
                 }
-                Err(WriteError::Storage(why)) => return Err(WriteError::storage_status(&why)),
                 Err(WriteError::Conflict) if generated && attempt < RETRIES => {}
                 Err(WriteError::Conflict) => return Err(self.exists(&key, r)),
+                Err(e) => return Err(e.status()),
             }
         }
         unreachable!("the loop returns")
@@ -345,9 +340,6 @@ impl State {
         if same(&new, &old) {
             return change.answer(200, old).map(Some);
         }
-        if new.to_string().len() > MAX_OBJECT {
-            return Err(Status::too_large(MAX_OBJECT));
-        }
         if change.dry_run {
             return change.answer(200, new).map(Some);
         }
@@ -366,7 +358,7 @@ impl State {
                 self.stored_answer(change, 200, &done).map(Some)
             }
             Err(WriteError::Conflict) => Ok(None),
-            Err(WriteError::Storage(why)) => Err(WriteError::storage_status(&why)),
+            Err(e) => Err(e.status()),
         }
     }
 
@@ -503,7 +495,7 @@ impl State {
         match self.put(r, key, Expect::Absent, new).await {
             Ok(stored) => self.stored_answer(change, 201, &stored).map(Some),
             Err(WriteError::Conflict) => Ok(None),
-            Err(WriteError::Storage(why)) => Err(WriteError::storage_status(&why)),
+            Err(e) => Err(e.status()),
         }
     }
 }
@@ -628,6 +620,8 @@ enum Patch {
     Json(json_patch::Patch),
 }
 
+/// Bytes that the copy operations of one JSON patch may copy together: a few of them could double an object each.
+const MAX_COPIED: usize = 3 * 1024 * 1024;
 /// Operations in one JSON patch, at most.
 const MAX_OPERATIONS: usize = 10_000;
 
@@ -659,7 +653,18 @@ impl Patch {
             Patch::Merge(p) if !p.is_object() => return Err(Status::bad_request("a merge patch must be an object")),
             Patch::Merge(p) => json_patch::merge(new, p),
             Patch::Strategic(p) => strategic::apply(&r.schema, new, p)?,
-            Patch::Json(p) => json_patch::patch(new, p).map_err(|_| Status::unprocessable())?,
+            Patch::Json(p) => {
+                let mut copied = 0;
+                for operation in &p.0 {
+                    if let json_patch::PatchOperation::Copy(c) = operation {
+                        copied += new.pointer(c.from.as_str()).map_or(0, |v| v.to_string().len());
+                        if copied > MAX_COPIED {
+                            return Err(Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: the copy operations of a JSON patch may copy {MAX_COPIED} bytes")));
+                        }
+                    }
+                    json_patch::patch(new, std::slice::from_ref(operation)).map_err(|_| Status::unprocessable())?;
+                }
+            }
         }
         Ok(())
     }

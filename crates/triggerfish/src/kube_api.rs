@@ -4,6 +4,7 @@ use crate::event::Caller;
 use apiserver::{ApiServer, User};
 use http::Request;
 use kube::Client;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,18 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
     }
+}
+
+/// What is read of an object that was written.
+#[derive(serde::Deserialize)]
+struct Written {
+    metadata: WrittenMetadata,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenMetadata {
+    resource_version: String,
 }
 
 /// A client that acts as one caller.
@@ -71,10 +84,10 @@ impl Api {
         &self.client
     }
 
-    async fn send(&self, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> Result<Value, Refusal> {
+    async fn send<T: DeserializeOwned>(&self, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> Result<T, Refusal> {
         let request = Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content_type).body(body);
         let request = request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
-        self.client.request::<Value>(request).await.map_err(refusal)
+        self.client.request::<T>(request).await.map_err(refusal)
     }
 
     pub async fn get(&self, path: &str) -> Result<Value, Refusal> {
@@ -110,6 +123,19 @@ impl Api {
 
     pub async fn create(&self, path: &str, o: &Value) -> Result<Value, Refusal> {
         self.send("POST", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await
+    }
+    /// Creates without looking at what was made.
+    pub async fn create_blindly(&self, path: &str, o: &Value) -> Result<(), Refusal> {
+        self.send::<IgnoredAny>("POST", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await.map(drop)
+    }
+    /// Patches without looking at what became of it.
+    pub async fn merge_blindly(&self, path: &str, patch: &Value) -> Result<(), Refusal> {
+        self.send::<IgnoredAny>("PATCH", path, "application/merge-patch+json", serde_json::to_vec(patch).unwrap_or_default()).await.map(drop)
+    }
+    /// Replaces; the answer is the version that was written.
+    pub async fn replace(&self, path: &str, o: &Value) -> Result<String, Refusal> {
+        let written: Written = self.send("PUT", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await?;
+        Ok(written.metadata.resource_version)
     }
     pub async fn update(&self, path: &str, o: &Value) -> Result<Value, Refusal> {
         self.send("PUT", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await

@@ -161,6 +161,34 @@ spec:
 
 /// A `List` makes kubectl ask for OpenAPI v2; everything else it checks against v3.
 #[test]
+fn what_is_too_large_is_refused_and_a_patch_cannot_grow_without_bound() {
+    let server = Server::start(&["--without-engine"]);
+    let Some(out) = script(
+        &server,
+        r#"
+head -c 100000 /dev/zero | tr '\0' a > part
+kubectl create configmap a --from-file=part >/dev/null
+copies() { local sep=; printf '['; for i in $(seq $1); do printf '%s{"op":"copy","from":"/data/part","path":"/data/p%s"}' "$sep" $i; sep=,; done; printf ']'; }
+kubectl patch configmap a --type=json -p "$(copies 5)"
+kubectl patch configmap a --type=json -p "$(copies 12)" 2>&1 || true
+kubectl patch configmap a --type=json -p "$(copies 40)" 2>&1 || true
+printf '{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","metadata":{"name":"large"},"spec":{"entrypoint":"%s"}}' "$(head -c 1600000 /dev/zero | tr '\0' a)" > large
+kubectl create -f large 2>&1 || true
+kubectl get configmap a -o jsonpath='{.data.p5}' | wc -c
+"#,
+    ) else {
+        return;
+    };
+    assert!(out.ok, "{}{}", out.stdout, out.stderr);
+    let lines: Vec<&str> = out.stdout.lines().collect();
+    assert_eq!(lines[0], "configmap/a patched");
+    assert!(lines[1].contains("Too long: may not be more than 1048576 bytes"), "{}", lines[1]);
+    assert!(lines[2].contains("the copy operations of a JSON patch may copy 3145728 bytes"), "{}", lines[2]);
+    assert!(lines[3].contains("Request entity too large: limit is 1572864"), "{}", lines[3]);
+    assert_eq!(lines[4].trim(), "100000");
+}
+
+#[test]
 fn kubectl_applies_a_list_and_names_a_field_that_does_not_exist() {
     let server = Server::start(&["--without-engine"]);
     let Some(out) = script(

@@ -70,11 +70,21 @@ pub enum WriteError {
     Conflict,
     /// The disk refused: full, read-only, broken.
     Storage(String),
+    /// The object is larger than may be stored.
+    TooLarge,
 }
 
+/// Largest stored object, in bytes; the same as the original's limit.
+const MAX_OBJECT: usize = 1_572_864;
+
 impl WriteError {
-    pub fn storage_status(message: &str) -> Status {
-        Status::internal(format!("the data directory refused the write ({message}); free space or mend the disk, then try again"))
+    /// As who asked hears of it; a conflict is better told by who knows what was expected.
+    pub fn status(&self) -> Status {
+        match self {
+            WriteError::Conflict => Status::new(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again"),
+            WriteError::Storage(why) => Status::internal(format!("the data directory refused the write ({why}); free space or mend the disk, then try again")),
+            WriteError::TooLarge => Status::too_large(MAX_OBJECT),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The only writer: takes what is waiting, commits it in one transaction, then tells callers and watchers.
 
 use super::watch::{Event, Hub};
-use super::{Change, Expect, Stored, WriteError};
+use super::{Change, Expect, MAX_OBJECT, Stored, WriteError};
 use crate::write::contains;
 use crate::object::{self, Key};
 use bytes::Bytes;
@@ -145,11 +145,10 @@ impl Writer {
                 continue;
             }
             match apply(&tx, self.next, write.key, write.expect, write.object, write.remove) {
-                Ok(Some(outcome)) => {
-                    self.next += 1;
-                    done.push((write.reply, Ok(outcome)));
+                Ok(outcome) => {
+                    self.next += u64::from(outcome.is_ok());
+                    done.push((write.reply, outcome));
                 }
-                Ok(None) => done.push((write.reply, Err(WriteError::Conflict))),
                 Err(e) => {
                     failed = Some(e);
                     done.push((write.reply, Err(WriteError::Conflict)));
@@ -176,7 +175,7 @@ impl Writer {
     }
 }
 
-/// One write inside the transaction; `None` when the expectation does not hold.
+/// One write inside the transaction; the inner error leaves the transaction as it was.
 fn apply(
     tx: &rusqlite::Transaction,
     rv: u64,
@@ -184,7 +183,7 @@ fn apply(
     expect: Expect,
     mut value: Value,
     remove: bool,
-) -> rusqlite::Result<Option<(Stored, String, Arc<Event>)>> {
+) -> rusqlite::Result<Result<(Stored, String, Arc<Event>), WriteError>> {
     let current: Option<i64> = tx
         .prepare_cached("SELECT rv FROM objects WHERE resource=?1 AND namespace=?2 AND name=?3")?
         .query_row(params![key.resource, key.namespace, key.name], |r| r.get(0))
@@ -192,10 +191,13 @@ fn apply(
     match (expect, current) {
         (Expect::Absent, None) => {}
         (Expect::Version(want), Some(have)) if want == have as u64 => {}
-        _ => return Ok(None),
+        _ => return Ok(Err(WriteError::Conflict)),
     }
     object::set_meta(&mut value, "resourceVersion", rv.to_string());
     let json = Bytes::from(serde_json::to_vec(&value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?);
+    if json.len() > MAX_OBJECT && !remove {
+        return Ok(Err(WriteError::TooLarge));
+    }
     let change = match (remove, current) {
         (true, _) => Change::Deleted,
         (false, None) => Change::Added,
@@ -219,7 +221,7 @@ fn apply(
     }
     own(tx, &key, &value, previous.as_deref(), remove)?;
     let event = Event::new(rv, change, key.namespace, key.name, json.clone(), previous.map(Bytes::from));
-    Ok(Some((Stored { rv, json }, key.resource, Arc::new(event))))
+    Ok(Ok((Stored { rv, json }, key.resource, Arc::new(event))))
 }
 
 /// Keeps the owner index in step with `metadata.ownerReferences`.

@@ -169,7 +169,7 @@ impl Dispatcher {
             if !prefix.is_empty() {
                 o["metadata"]["generateName"] = json!(prefix);
             }
-            match patiently(|| api.create(&collection, &o)).await? {
+            match patiently(|| api.create_blindly(&collection, &o)).await? {
                 Ok(_) => return Ok(BindingResult::Matched { workflow: name }),
                 Err(e) if e.is("AlreadyExists") && self.is_ours(binding, &name, &cause).await? => return Ok(BindingResult::Matched { workflow: name }),
                 Err(e) if e.is("AlreadyExists") => taken = e.to_string(),
@@ -193,10 +193,10 @@ impl Dispatcher {
 }
 
 /// Repeats what may work the next time. The outer error says that it did not in the end: the event is tried again later.
-async fn patiently<F, R>(f: F) -> Result<Result<Value, Refusal>, String>
+async fn patiently<F, R, T>(f: F) -> Result<Result<T, Refusal>, String>
 where
     F: Fn() -> R,
-    R: Future<Output = Result<Value, Refusal>>,
+    R: Future<Output = Result<T, Refusal>>,
 {
     let mut pause = PAUSE;
     for attempt in 1.. {

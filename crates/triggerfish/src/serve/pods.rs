@@ -174,7 +174,7 @@ impl Pods {
         let place = format!("{}/status", path("pods", text(pod, "/metadata/namespace"), text(pod, "/metadata/name")));
         let mut pause = Duration::from_millis(20);
         loop {
-            match self.api.merge(&place, patch).await {
+            match self.api.merge_blindly(&place, patch).await {
                 Err(e) if e.is_transient() => {
                     tracing::warn!(pod = text(pod, "/metadata/name"), error = %e, "cannot write a Pod's status; trying again");
                     tokio::time::sleep(pause).await;

@@ -194,10 +194,11 @@ impl Controller {
     }
 
     async fn write(&self, key: &Key, workflow: Option<Value>) -> Written {
-        let Some(new) = workflow else { return Written::Done };
-        match self.api.update(&path("workflows", &key.0, &key.1), &new).await {
-            Ok(written) => {
-                self.remember(key, written);
+        let Some(mut new) = workflow else { return Written::Done };
+        match self.api.replace(&path("workflows", &key.0, &key.1), &new).await {
+            Ok(version) => {
+                new["metadata"]["resourceVersion"] = json!(version);
+                self.remember(key, new);
                 Written::Done
             }
             Err(e) if e.code == 404 => {
@@ -238,7 +239,7 @@ impl Controller {
 
     async fn carry_out(&self, key: &Key, command: Command) -> Result<(), String> {
         let outcome = match command {
-            Command::CreatePod(pod) => match self.api.create(&path("pods", &key.0, ""), &pod).await {
+            Command::CreatePod(pod) => match self.api.create_blindly(&path("pods", &key.0, ""), &pod).await {
                 Err(e) if e.is("AlreadyExists") => return Ok(()),
                 Err(e) if !e.is_transient() => {
                     // The Pod can never be made: the workflow says so instead of waiting for ever.
@@ -246,7 +247,7 @@ impl Controller {
                 }
                 other => other,
             },
-            Command::DeletePod { name } => self.api.delete(&path("pods", &key.0, &name), &json!({"gracePeriodSeconds": 5})).await,
+            Command::DeletePod { name } => self.api.delete(&path("pods", &key.0, &name), &json!({"gracePeriodSeconds": 5})).await.map(drop),
         };
         match outcome {
             Err(e) if e.code != 404 => Err(e.message),
