@@ -394,6 +394,29 @@ fn the_podman_runtime_runs_the_image_and_leaves_nothing_behind() {
     eventually("no container is left", || (!String::from_utf8_lossy(&left().stdout).contains("triggerfish-")).then_some(()));
 }
 
+/// The name that an event gives its workflow is another's; that one goes; the server dies before the outcome is written.
+#[test]
+fn a_second_dispatch_finds_what_the_first_created_under_whatever_name() {
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    let bindings = server.get("/api/v1/workflow-event-bindings/argo", &token).json();
+    let uid = bindings.pointer("/items/0/metadata/uid").unwrap().as_str().unwrap();
+    let first = format!("hello-{}", triggerfish::route::suffix("the-event", uid, 0));
+    server.apply(&format!("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {{name: {first}, namespace: argo}}\nspec: {{entrypoint: main, templates: [{{name: main, container: {{image: x, command: ['true']}}}}]}}"));
+    assert_eq!(server.post("/api/v1/events/argo/", &token, &[("Prefer", "wait=20"), ("Idempotency-Key", "the-event")], r#"{"message": "m"}"#).status, 200);
+    assert_eq!(workflows(&server, &token).len(), 2, "its name was taken, it has another");
+    assert!(server.cli(&["delete", "workflow", &first, "-n", "argo"]).ok);
+    server.kill();
+    let bus = rusqlite::Connection::open(server.data().join("bus.db")).unwrap();
+    assert_eq!(bus.execute("DELETE FROM outcomes", []).unwrap() + bus.execute("DELETE FROM cursors", []).unwrap(), 2);
+    drop(bus);
+    server.launch();
+    assert_eq!(post(&server, &token, r#"{"other": 1}"#).status, 200, "events are dispatched in their order, so the first one is done");
+    let names: Vec<String> = workflows(&server, &token).iter().map(|w| w["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+    assert!(names.len() == 1 && names[0] != first, "{names:?}");
+}
+
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 #[test]

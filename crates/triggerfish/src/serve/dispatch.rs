@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -36,6 +37,8 @@ pub struct Dispatcher {
     pub instance_id: String,
     /// Requests that wait for the dispatch of their event.
     pub waiting: Arc<Waiting>,
+    /// Events up to this place may have been dispatched before, in part: by an earlier life, or in a batch that failed.
+    pub repeats_until: AtomicU64,
 }
 
 impl Dispatcher {
@@ -78,7 +81,7 @@ impl Dispatcher {
         loop {
             while running.len() < self.workers && failed.is_none() {
                 let Some(r) = next.next() else { break };
-                running.push_back(async { (r.seq, self.event(&r.event, &bindings).await) });
+                running.push_back(async { (r.seq, self.event(r, &bindings).await) });
             }
             match running.next().await {
                 None => break,
@@ -88,6 +91,9 @@ impl Dispatcher {
             }
         }
         // What came before a failure is finished; the rest is dispatched again and meets its own names.
+        if let (Some(_), Some(last)) = (&failed, batch.last()) {
+            self.repeats_until.fetch_max(last.seq, Ordering::Relaxed);
+        }
         if let Some((seq, _)) = outcomes.last() {
             let cursor = *seq;
             let told: Vec<(u64, Outcome)> = outcomes.clone();
@@ -103,7 +109,9 @@ impl Dispatcher {
     }
 
     /// Dispatches one event. Fails only when it should be tried again later.
-    async fn event(&self, event: &Event, bindings: &Bindings) -> Result<Outcome, String> {
+    async fn event(&self, record: &Record, bindings: &Bindings) -> Result<Outcome, String> {
+        let event = &*record.event;
+        let repeated = record.seq <= self.repeats_until.load(Ordering::Relaxed);
         let mut out = Outcome { dispatched: crate::clock::now_text(), ..Outcome::default() };
         let mut facts = match Facts::of(event) {
             Ok(f) => f,
@@ -129,7 +137,7 @@ impl Dispatcher {
                 }
                 Decision::Nothing => BindingResult::Matched { workflow: String::new() },
                 Decision::Fail { message } => BindingResult::Error { message },
-                Decision::Start(start) => self.start(event, binding, &start).await?,
+                Decision::Start(start) => self.start(event, binding, &start, repeated).await?,
             };
             if let BindingResult::Error { message } = &result {
                 self.recorder.binding_failed(binding, message);
@@ -139,8 +147,19 @@ impl Dispatcher {
         Ok(out)
     }
 
-    /// Creates what a binding starts, as the caller.
-    async fn start(&self, event: &Event, binding: &Binding, start: &Start) -> Result<BindingResult, String> {
+    /// Creates what a binding starts, as the caller. `repeated`: an earlier dispatch may have created it.
+    async fn start(&self, event: &Event, binding: &Binding, start: &Start, repeated: bool) -> Result<BindingResult, String> {
+        let cause = format!("{}/{}", event.id, binding.uid);
+        let name_of = |attempt| route::workflow_name(start.name.as_deref(), start.generate_name.as_deref(), &start.template, &route::suffix(&event.id, &binding.uid, attempt));
+        if repeated {
+            // Under any of its names: others may have had the first ones then, and be gone now.
+            for attempt in 0..NAMES {
+                let (name, _) = name_of(attempt);
+                if self.is_ours(binding, &name, &cause).await? {
+                    return Ok(BindingResult::Matched { workflow: name });
+                }
+            }
+        }
         let api = self.clients.as_caller(&event.caller);
         let failed = |message: String| Ok(BindingResult::Error { message });
         let place = if start.cluster_scope { path("clusterworkflowtemplates", "", &start.template) } else { path("workflowtemplates", &binding.namespace, &start.template) };
@@ -157,14 +176,12 @@ impl Dispatcher {
         }
         let creator = Creator { subject: event.caller.name.clone(), ..Creator::default() };
         let mut o = route::workflow(start, binding, &template, &creator, &self.instance_id);
-        let cause = format!("{}/{}", event.id, binding.uid);
         o["metadata"]["annotations"]["triggerfish.dev/event-id"] = json!(event.id);
         o["metadata"]["annotations"]["triggerfish.dev/event-cause"] = json!(cause);
         let collection = path("workflows", &binding.namespace, "");
         let mut taken = String::new();
         for attempt in 0..NAMES {
-            let suffix = route::suffix(&event.id, &binding.uid, attempt);
-            let (name, prefix) = route::workflow_name(start.name.as_deref(), start.generate_name.as_deref(), &start.template, &suffix);
+            let (name, prefix) = name_of(attempt);
             o["metadata"]["name"] = json!(name);
             if !prefix.is_empty() {
                 o["metadata"]["generateName"] = json!(prefix);

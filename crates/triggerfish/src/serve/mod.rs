@@ -21,7 +21,7 @@ use dispatch::Dispatcher;
 use listen::Speaks;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -98,6 +98,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         workers: options.workers.max(1),
         instance_id: options.instance_id.clone(),
         waiting: waiting.clone(),
+        repeats_until: AtomicU64::new(bus.accepted()),
     });
     let pods = pods::Pods::new(&clients, options.engine, directory.path.clone(), logs)?;
     let state = Arc::new(api::State { clients: clients.clone(), bus: bus.clone(), waiting, instance_id: options.instance_id.clone(), counters: Default::default(), ready: AtomicBool::new(false) });
