@@ -23,6 +23,7 @@ mod names;
 mod object;
 mod openapi;
 mod openapi_v2;
+mod patch;
 mod pod;
 mod protobuf;
 mod read;
