@@ -95,6 +95,7 @@ fn items<'a>(v: &Value<'a>, name: &str, at: usize) -> Result<Vec<Value<'a>>, Err
     match v {
         Value::List(l) => Ok(l.iter().collect()),
         Value::Map(m) => Ok(m.iter().map(|(_, v)| v).collect()),
+        Value::Text(s) => Ok(s.bytes().map(|b| Value::Int(i64::from(b))).collect()),
         other => Err(Error::run(at, format!("builtin {name} takes only array (got {})", if other.is_nil() { "nil" } else { other.type_name() }))),
     }
 }
@@ -197,6 +198,9 @@ fn with_predicate<'a>(e: &mut Eval<'_, 'a>, name: &str, arguments: &'a [Node], a
                     Some(b) => e.with_item(b, v.clone(), i, None)?,
                     None => v.clone(),
                 };
+                if matches!(key, Value::Map(_) | Value::List(_)) {
+                    return Err(Error::run(at, format!("cannot use {} as a key for groupBy: unhashable type", key.type_name())));
+                }
                 out.entry(format(&key)).or_default().push(v.clone());
             }
             e.produce(n, at)?;
@@ -480,6 +484,11 @@ fn split(s: &str, separator: &str, limit: i64, after: bool) -> Vec<String> {
 }
 
 fn statistics<'a>(name: &str, v: &[Value<'a>], at: usize) -> Outcome<'a> {
+    if let ([one], "max" | "min") = (v, name)
+        && !matches!(one, Value::List(_))
+    {
+        return Ok(one.clone());
+    }
     let mut all = Vec::new();
     flat(v, &mut all);
     let mut numbers = Vec::with_capacity(all.len());
@@ -639,14 +648,10 @@ fn date<'a>(v: &[Value<'a>], at: usize) -> Outcome<'a> {
 
 fn collections<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) -> Outcome<'a> {
     match name {
+        "sort" if !matches!(v[0], Value::List(_)) => return Ok(Value::Nil),
         "first" | "last" => {
-            let l = match &v[0] {
-                Value::List(l) => l.clone(),
-                Value::Nil => return Ok(Value::Nil),
-                other => return Err(Error::run(at, format!("cannot {name} from {}", other.type_name()))),
-            };
-            let i = if name == "first" { Some(0) } else { l.len().checked_sub(1) };
-            return Ok(i.and_then(|i| l.get(i)).unwrap_or(Value::Nil));
+            // What has no elements has neither.
+            return Ok(crate::eval::fetch(&v[0], &Value::Int(if name == "first" { 0 } else { -1 }), at).unwrap_or(Value::Nil));
         }
         "get" => {
             return Ok(match (&v[0], &v[1]) {

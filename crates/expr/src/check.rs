@@ -63,13 +63,15 @@ impl Type {
 }
 
 pub fn check(root: &Node, variables: &Variables, functions: Functions) -> Result<(), Error> {
-    Checker { variables, functions, names: Vec::new() }.visit(root).map(|_| ())
+    Checker { variables, functions, names: Vec::new(), scopes: Vec::new() }.visit(root).map(|_| ())
 }
 
 struct Checker<'a, 'v> {
     variables: &'a Variables<'v>,
     functions: Functions,
     names: Vec<(&'a str, Type)>,
+    /// The functions whose predicates are being looked at, innermost last.
+    scopes: Vec<&'a str>,
 }
 
 fn mismatch(n: &Node, op: Op, a: Type, b: Type) -> Error {
@@ -90,9 +92,10 @@ impl<'a> Checker<'a, '_> {
             Kind::Text(_) => Type::Text,
             Kind::Bytes(_) => Type::Other,
             Kind::Pointer(name) => match name.as_str() {
-                "" | "acc" => Type::Unknown,
-                "index" => Type::Int,
-                other => return Err(Error::compile(n.at, format!("unknown pointer {other}"))),
+                "" => Type::Unknown,
+                "acc" if self.scopes.last() == Some(&"reduce") => Type::Unknown,
+                "index" if matches!(self.scopes.last(), Some(&("reduce" | "map"))) => Type::Int,
+                other => return Err(Error::compile(n.at, format!("unknown pointer #{other}"))),
             },
             Kind::Name(name) => self.name(name, n)?,
             Kind::Not(a) => {
@@ -124,13 +127,20 @@ impl<'a> Checker<'a, '_> {
             Kind::Member { of, property, optional } => self.member(of, property, *optional)?,
             Kind::Slice { of, from, to } => {
                 let t = self.visit(of)?;
+                // Of what is not known nothing more is asked; so it is for members, methods and calls below.
+                if t == Type::Unknown {
+                    return Ok(t);
+                }
+                if !matches!(t, Type::List | Type::Text) {
+                    return Err(Error::compile(n.at, format!("cannot slice {}", t.shown())));
+                }
                 for part in [from, to].into_iter().flatten() {
-                    self.visit(part)?;
+                    let index = self.visit(part)?;
+                    if !index.is(Type::Int) {
+                        return Err(Error::compile(part.at, format!("invalid operation: non-integer slice index {}", index.shown())));
+                    }
                 }
-                match t {
-                    Type::List | Type::Text | Type::Unknown => t,
-                    other => return Err(Error::compile(n.at, format!("cannot slice {}", other.shown()))),
-                }
+                t
             }
             Kind::Chain(inner) => {
                 self.visit(inner)?;
@@ -138,8 +148,10 @@ impl<'a> Checker<'a, '_> {
             }
             Kind::Method { of, name, arguments, .. } => {
                 let t = self.visit(of)?;
-                for a in arguments {
-                    self.visit(a)?;
+                if t != Type::Unknown {
+                    for a in arguments {
+                        self.visit(a)?;
+                    }
                 }
                 match t {
                     Type::Unknown | Type::Time | Type::Duration => Type::Unknown,
@@ -147,11 +159,8 @@ impl<'a> Checker<'a, '_> {
                     other => return Err(Error::compile(n.at, format!("type {} has no method {name}", other.shown()))),
                 }
             }
-            Kind::Call { callee, arguments } => {
+            Kind::Call { callee, .. } => {
                 let t = self.visit(callee)?;
-                for a in arguments {
-                    self.visit(a)?;
-                }
                 if t != Type::Unknown {
                     return Err(Error::compile(n.at, format!("{} is not callable", t.shown())));
                 }
@@ -222,20 +231,20 @@ impl<'a> Checker<'a, '_> {
     }
 
     fn member(&mut self, of: &'a Node, property: &'a Node, optional: bool) -> Result<Type, Error> {
-        let (t, key) = (self.visit(of)?, self.visit(property)?);
         let at = property.at;
         if let Kind::Name(name) = &of.kind
             && name == "$env"
-            && let Kind::Text(k) = &property.kind
         {
+            let Kind::Text(k) = &property.kind else { return Ok(Type::Unknown) };
             return match self.variables.get(k) {
                 Some(v) => Ok(Type::of(v)),
                 None if optional => Ok(Type::Unknown),
                 None => Err(Error::compile(at, format!("unknown name {k}"))),
             };
         }
+        let (t, key) = (self.visit(of)?, self.visit(property)?);
         match (t, key) {
-            (Type::Unknown, _) | (Type::Map, Type::Text | Type::Unknown) | (Type::List, Type::Int | Type::Float | Type::Unknown) => Ok(Type::Unknown),
+            (Type::Unknown, _) | (Type::Map, Type::Text | Type::Unknown) | (Type::List, Type::Int | Type::Unknown) => Ok(Type::Unknown),
             (Type::Text, Type::Int | Type::Float) => Err(Error::compile(at, format!("type string[{}] is undefined", key.shown()))),
             (Type::Text, Type::Unknown) => Ok(Type::Unknown),
             (Type::Map, other) => Err(Error::compile(at, format!("cannot use {} to get an element from {}", other.shown(), t.shown()))),
@@ -270,7 +279,7 @@ impl<'a> Checker<'a, '_> {
             },
             Op::Contains | Op::StartsWith | Op::EndsWith | Op::Matches => (a.is(Type::Text) || a == Type::Nil) && (b.is(Type::Text) || b == Type::Nil),
             Op::Range => {
-                if a.is_number() && b.is_number() {
+                if a.is(Type::Int) && b.is(Type::Int) {
                     return Ok(Type::List);
                 }
                 false
@@ -326,7 +335,7 @@ impl<'a> Checker<'a, '_> {
         if fine { Ok(Type::Bool) } else { Err(mismatch(n, op, a, b)) }
     }
 
-    fn builtin(&mut self, n: &Node, name: &str, arguments: &'a [Node]) -> Result<Type, Error> {
+    fn builtin(&mut self, n: &Node, name: &'a str, arguments: &'a [Node]) -> Result<Type, Error> {
         if let Some((min, max)) = builtins::arity(name) {
             if arguments.len() < min {
                 return Err(Error::compile(n.at, format!("not enough arguments to call {name} (expected {min}, got {})", arguments.len())));
@@ -336,8 +345,17 @@ impl<'a> Checker<'a, '_> {
             }
         }
         let mut types = Vec::with_capacity(arguments.len());
-        for a in arguments {
-            types.push(self.visit(a)?);
+        for (i, a) in arguments.iter().enumerate() {
+            // The list itself is outside of the scope that its elements make.
+            let inner = i > 0 && builtins::predicate(name).is_some();
+            if inner {
+                self.scopes.push(name);
+            }
+            let t = self.visit(a);
+            if inner {
+                self.scopes.pop();
+            }
+            types.push(t?);
         }
         let first = types.first().copied().unwrap_or(Type::Unknown);
         let refuse = |t: Type| Err(Error::compile(n.at, format!("invalid argument for {name} (type {})", t.shown())));

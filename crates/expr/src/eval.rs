@@ -83,7 +83,7 @@ impl<'a> Eval<'_, 'a> {
             Kind::Float(f) => Value::Float(*f),
             Kind::Text(s) => Value::Text(Cow::Borrowed(s)),
             Kind::Bytes(b) => Value::Bytes(Rc::new(b.clone())),
-            Kind::Name(name) => return self.name(name, n.at),
+            Kind::Name(name) => return self.name(name),
             Kind::Pointer(name) => return self.pointer(name, n.at),
             Kind::Not(a) => match self.node(a)? {
                 Value::Bool(b) => Value::Bool(!b),
@@ -161,7 +161,7 @@ impl<'a> Eval<'_, 'a> {
         })
     }
 
-    fn name(&mut self, name: &str, at: usize) -> Outcome<'a> {
+    fn name(&mut self, name: &str) -> Outcome<'a> {
         if let Some((_, v)) = self.names.iter().rev().find(|(n, _)| *n == name) {
             return Ok(v.clone());
         }
@@ -174,7 +174,8 @@ impl<'a> Eval<'_, 'a> {
         if let Some(f) = builtins::function_value(name, self.functions) {
             return Ok(Value::Function(f));
         }
-        Err(Error::compile(at, format!("unknown name {name}")))
+        // Only where the check could not look: it refuses every other name that does not exist.
+        Ok(Value::Nil)
     }
 
     fn pointer(&self, name: &str, at: usize) -> Outcome<'a> {
@@ -206,6 +207,12 @@ impl<'a> Eval<'_, 'a> {
 
     fn binary(&mut self, op: Op, a: &'a Node, b: &'a Node, at: usize) -> Outcome<'a> {
         match op {
+            // A constant beside an operand decides, or leaves the operand as it is, whatever it is: the original folds it.
+            Op::And | Op::Or if matches!(b.kind, Kind::Bool(_)) || matches!(a.kind, Kind::Bool(_)) => {
+                let (constant, other) = if matches!(b.kind, Kind::Bool(_)) { (b, a) } else { (a, b) };
+                let decides = matches!(constant.kind, Kind::Bool(x) if x == (op == Op::Or));
+                return self.node(if decides { constant } else { other });
+            }
             Op::And | Op::Or => {
                 let left = self.node(a)?;
                 let Value::Bool(x) = left else { return Err(interface(at, &left, "bool")) };
@@ -391,6 +398,7 @@ fn shown(v: &Value) -> String {
 pub fn fetch<'a>(target: &Value<'a>, key: &Value<'a>, at: usize) -> Outcome<'a> {
     match (target, key) {
         (Value::Map(m), Value::Text(k)) => Ok(m.get(k).unwrap_or(Value::Nil)),
+        (Value::Map(_), Value::Nil) => Ok(Value::Nil),
         (Value::List(l), _) if integer(key).is_some() => {
             let i = integer(key).unwrap_or(0);
             let index = if i < 0 { l.len() as i64 + i } else { i };
@@ -418,7 +426,7 @@ pub fn contains(needle: &Value, haystack: &Value, at: usize) -> Result<bool, Err
         Value::List(l) => Ok(l.iter().any(|v| v == *needle)),
         Value::Map(m) => match needle {
             Value::Text(k) => Ok(m.get(k).is_some()),
-            Value::Nil => Err(Error::run(at, "cannot use <nil> as index to map[string]interface {}")),
+            Value::Nil => Ok(false),
             other => Err(Error::run(at, format!("cannot use {} as index to map[string]interface {{}}", other.type_name()))),
         },
         other => Err(Error::run(at, format!("operator \"in\" not defined on {}", other.type_name()))),
