@@ -501,7 +501,7 @@ fn statistics<'a>(name: &str, v: &[Value<'a>], at: usize) -> Outcome<'a> {
                 let (x, y) = (a.as_number().unwrap_or(0.0), b.as_number().unwrap_or(0.0));
                 if (name == "max") == (y > x) && x != y { b } else { a }
             });
-            best.ok_or_else(|| Error::run(at, format!("not enough arguments to call {name}")))
+            Ok(best.unwrap_or(Value::Nil))
         }
         "mean" if numbers.is_empty() => Ok(Value::Float(0.0)),
         "mean" => Ok(Value::Float(numbers.iter().sum::<f64>() / numbers.len() as f64)),

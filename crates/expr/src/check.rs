@@ -17,14 +17,62 @@ enum Type {
     Int,
     Float,
     Text,
-    List,
+    List(Element),
     Map,
     Time,
     Duration,
     Other,
 }
 
+/// What a list holds, where that is known: of lists that the expression itself makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Element {
+    Any,
+    Bool,
+    Int,
+    Float,
+    Text,
+    List,
+    Map,
+}
+
+impl Element {
+    fn of(t: Type) -> Self {
+        match t {
+            Type::Bool => Element::Bool,
+            Type::Int => Element::Int,
+            Type::Float => Element::Float,
+            Type::Text => Element::Text,
+            Type::List(_) => Element::List,
+            Type::Map => Element::Map,
+            _ => Element::Any,
+        }
+    }
+    fn kind(self) -> Type {
+        match self {
+            Element::Any => Type::Unknown,
+            Element::Bool => Type::Bool,
+            Element::Int => Type::Int,
+            Element::Float => Type::Float,
+            Element::Text => Type::Text,
+            Element::List => Type::List(Element::Any),
+            Element::Map => Type::Map,
+        }
+    }
+}
+
+/// A list whose elements may be anything.
+const LIST: Type = Type::List(Element::Any);
+
 impl Type {
+    /// What a list of this type holds.
+    fn element(self) -> Type {
+        if let Type::List(e) = self { e.kind() } else { Type::Unknown }
+    }
+    /// This type, if it is a list's; else that of any list.
+    fn or_list(self) -> Type {
+        if matches!(self, Type::List(_)) { self } else { LIST }
+    }
     fn of(v: &Value) -> Self {
         match v {
             Value::Nil => Type::Nil,
@@ -32,7 +80,7 @@ impl Type {
             Value::Int(_) => Type::Int,
             Value::Float(_) => Type::Float,
             Value::Text(_) => Type::Text,
-            Value::List(_) => Type::List,
+            Value::List(_) => LIST,
             Value::Map(_) => Type::Map,
             Value::Time(_) => Type::Time,
             Value::Duration(_) => Type::Duration,
@@ -47,7 +95,7 @@ impl Type {
             Type::Int => "int",
             Type::Float => "float64",
             Type::Text => "string",
-            Type::List => "[]interface {}",
+            Type::List(_) => "[]interface {}",
             Type::Map => "map[string]interface {}",
             Type::Time => "time.Time",
             Type::Duration => "time.Duration",
@@ -70,8 +118,8 @@ struct Checker<'a, 'v> {
     variables: &'a Variables<'v>,
     functions: Functions,
     names: Vec<(&'a str, Type)>,
-    /// The functions whose predicates are being looked at, innermost last.
-    scopes: Vec<&'a str>,
+    /// The functions whose predicates are being looked at and the types of their elements, innermost last.
+    scopes: Vec<(&'a str, Type)>,
 }
 
 fn mismatch(n: &Node, op: Op, a: Type, b: Type) -> Error {
@@ -92,9 +140,9 @@ impl<'a> Checker<'a, '_> {
             Kind::Text(_) => Type::Text,
             Kind::Bytes(_) => Type::Other,
             Kind::Pointer(name) => match name.as_str() {
-                "" => Type::Unknown,
-                "acc" if self.scopes.last() == Some(&"reduce") => Type::Unknown,
-                "index" if matches!(self.scopes.last(), Some(&("reduce" | "map"))) => Type::Int,
+                "" => self.scopes.last().map_or(Type::Unknown, |(_, element)| *element),
+                "acc" if matches!(self.scopes.last(), Some(("reduce", _))) => Type::Unknown,
+                "index" if matches!(self.scopes.last(), Some(("reduce" | "map", _))) => Type::Int,
                 other => return Err(Error::compile(n.at, format!("unknown pointer #{other}"))),
             },
             Kind::Name(name) => self.name(name, n)?,
@@ -131,7 +179,7 @@ impl<'a> Checker<'a, '_> {
                 if t == Type::Unknown {
                     return Ok(t);
                 }
-                if !matches!(t, Type::List | Type::Text) {
+                if !matches!(t, Type::List(_) | Type::Text) {
                     return Err(Error::compile(n.at, format!("cannot slice {}", t.shown())));
                 }
                 for part in [from, to].into_iter().flatten() {
@@ -177,10 +225,12 @@ impl<'a> Checker<'a, '_> {
                 if x == y { x } else { Type::Unknown }
             }
             Kind::List(items) => {
+                let mut element = None;
                 for i in items {
-                    self.visit(i)?;
+                    let e = Element::of(self.visit(i)?);
+                    element = Some(if element.is_none_or(|known| known == e) { e } else { Element::Any });
                 }
-                Type::List
+                Type::List(element.unwrap_or(Element::Any))
             }
             Kind::Map(pairs) => {
                 for (k, v) in pairs {
@@ -244,11 +294,12 @@ impl<'a> Checker<'a, '_> {
         }
         let (t, key) = (self.visit(of)?, self.visit(property)?);
         match (t, key) {
-            (Type::Unknown, _) | (Type::Map, Type::Text | Type::Unknown) | (Type::List, Type::Int | Type::Unknown) => Ok(Type::Unknown),
+            (Type::Unknown, _) | (Type::Map, Type::Text | Type::Unknown) => Ok(Type::Unknown),
+            (Type::List(e), Type::Int | Type::Unknown) => Ok(e.kind()),
             (Type::Text, Type::Int | Type::Float) => Err(Error::compile(at, format!("type string[{}] is undefined", key.shown()))),
             (Type::Text, Type::Unknown) => Ok(Type::Unknown),
             (Type::Map, other) => Err(Error::compile(at, format!("cannot use {} to get an element from {}", other.shown(), t.shown()))),
-            (Type::List, other) => Err(Error::compile(at, format!("array elements can only be selected using an integer (got {})", other.shown()))),
+            (Type::List(_), other) => Err(Error::compile(at, format!("array elements can only be selected using an integer (got {})", other.shown()))),
             (other, _) => {
                 let name = match &property.kind {
                     Kind::Text(s) => s.clone(),
@@ -274,13 +325,14 @@ impl<'a> Checker<'a, '_> {
             }
             Op::In => match b {
                 Type::Map => a.is(Type::Text),
-                Type::List | Type::Unknown => true,
-                _ => false,
+                Type::List(e) if !comparable(a, e.kind()) => return Err(Error::compile(n.at, format!("cannot use {} as type {} in array", a.shown(), e.kind().shown()))),
+                Type::List(_) | Type::Unknown => true,
+                _ => a == Type::Unknown,
             },
             Op::Contains | Op::StartsWith | Op::EndsWith | Op::Matches => (a.is(Type::Text) || a == Type::Nil) && (b.is(Type::Text) || b == Type::Nil),
             Op::Range => {
                 if a.is(Type::Int) && b.is(Type::Int) {
-                    return Ok(Type::List);
+                    return Ok(Type::List(Element::Int));
                 }
                 false
             }
@@ -293,7 +345,7 @@ impl<'a> Checker<'a, '_> {
                     return Ok(out);
                 }
                 return match (a, b) {
-                    (Type::Unknown, _) | (_, Type::Unknown) if a != Type::Map && b != Type::Map && a != Type::List && b != Type::List && a != Type::Nil && b != Type::Nil && a != Type::Bool && b != Type::Bool => Ok(Type::Unknown),
+                    (Type::Unknown, _) | (_, Type::Unknown) if a != Type::Map && b != Type::Map && !matches!(a, Type::List(_)) && !matches!(b, Type::List(_)) && a != Type::Nil && b != Type::Nil && a != Type::Bool && b != Type::Bool => Ok(Type::Unknown),
                     (Type::Time, Type::Duration) | (Type::Duration, Type::Time) => Ok(Type::Time),
                     (Type::Duration, Type::Duration) => Ok(Type::Duration),
                     _ => Err(mismatch(n, op, a, b)),
@@ -344,12 +396,12 @@ impl<'a> Checker<'a, '_> {
                 return Err(Error::compile(n.at, format!("too many arguments to call {name} (expected {max}, got {})", arguments.len())));
             }
         }
-        let mut types = Vec::with_capacity(arguments.len());
+        let mut types: Vec<Type> = Vec::with_capacity(arguments.len());
         for (i, a) in arguments.iter().enumerate() {
             // The list itself is outside of the scope that its elements make.
             let inner = i > 0 && builtins::predicate(name).is_some();
             if inner {
-                self.scopes.push(name);
+                self.scopes.push((name, types[0].element()));
             }
             let t = self.visit(a);
             if inner {
@@ -359,7 +411,7 @@ impl<'a> Checker<'a, '_> {
         }
         let first = types.first().copied().unwrap_or(Type::Unknown);
         let refuse = |t: Type| Err(Error::compile(n.at, format!("invalid argument for {name} (type {})", t.shown())));
-        if builtins::predicate(name).is_some() && !matches!(first, Type::List | Type::Map | Type::Unknown) {
+        if builtins::predicate(name).is_some() && !matches!(first, Type::List(_) | Type::Map | Type::Unknown) {
             return Err(Error::compile(n.at, format!("builtin {name} takes only array (got {})", first.shown())));
         }
         if matches!(name, "all" | "none" | "any" | "one" | "filter" | "find" | "findIndex" | "findLast" | "findLastIndex" | "count")
@@ -369,7 +421,7 @@ impl<'a> Checker<'a, '_> {
         }
         Ok(match name {
             "len" => match first {
-                Type::Text | Type::List | Type::Map | Type::Unknown | Type::Other => Type::Int,
+                Type::Text | Type::List(_) | Type::Map | Type::Unknown | Type::Other => Type::Int,
                 Type::Nil => return Err(Error::compile(n.at, "invalid argument for len (type %!s(<nil>))")),
                 other => return refuse(other),
             },
@@ -378,7 +430,7 @@ impl<'a> Checker<'a, '_> {
                     return Err(Error::compile(arguments[0].at, format!("cannot use {} as argument (type string) to call {name} ", first.shown()).trim_end().to_owned()));
                 }
                 match name {
-                    "split" | "splitAfter" => Type::List,
+                    "split" | "splitAfter" => Type::List(Element::Text),
                     "hasPrefix" | "hasSuffix" => Type::Bool,
                     "indexOf" | "lastIndexOf" => Type::Int,
                     _ => Type::Text,
@@ -409,9 +461,14 @@ impl<'a> Checker<'a, '_> {
                 if !first.is(Type::Map) {
                     return Err(Error::compile(n.at, format!("cannot get {name} from {}", first.shown())));
                 }
-                Type::List
+                LIST
             }
-            "filter" | "map" | "sortBy" | "sort" | "uniq" | "concat" | "flatten" | "reverse" | "take" => Type::List,
+            "map" => Type::List(Element::of(types.get(1).copied().unwrap_or(Type::Unknown))),
+            "take" if first == Type::Unknown => Type::Unknown,
+            "filter" | "sortBy" | "uniq" | "reverse" | "take" => first.or_list(),
+            "sort" => LIST,
+            "find" | "findLast" | "first" | "last" => first.element(),
+            "concat" | "flatten" => LIST,
             "all" | "none" | "any" | "one" => Type::Bool,
             "count" | "findIndex" | "findLastIndex" => Type::Unknown,
             "groupBy" | "fromPairs" => Type::Map,
@@ -432,7 +489,7 @@ fn arithmetic(a: Type, b: Type) -> Type {
 }
 
 fn comparable(a: Type, b: Type) -> bool {
-    a == b || a == Type::Unknown || b == Type::Unknown || a == Type::Nil || b == Type::Nil || (matches!(a, Type::Int | Type::Float) && matches!(b, Type::Int | Type::Float))
+    a == b || (matches!(a, Type::List(_)) && matches!(b, Type::List(_))) || a == Type::Unknown || b == Type::Unknown || a == Type::Nil || b == Type::Nil || (matches!(a, Type::Int | Type::Float) && matches!(b, Type::Int | Type::Float))
 }
 
 /// How many letters have to change to make one word the other.

@@ -140,7 +140,8 @@ impl<'a> Eval<'_, 'a> {
                         other => return Err(interface(n.at, &other, "string")),
                     };
                     let value = self.node(v)?;
-                    out.insert(key, value);
+                    // Of two equal keys the first stays, as in the original.
+                    out.entry(key).or_insert(value);
                 }
                 Value::map(out)
             }
