@@ -8,7 +8,8 @@
 //! # let _ = service; Ok(()) }
 //! ```
 
-pub mod auth;
+pub mod apply;
+mod auth;
 mod body;
 mod builtin;
 mod controllers;

@@ -103,19 +103,13 @@ fn schema_message(s: &Value) -> Vec<u8> {
         put(&mut out, 19, name.as_bytes());
     }
     if s["additionalProperties"].is_object() {
-        let mut item = Vec::new();
-        put(&mut item, 1, &schema_message(&s["additionalProperties"]));
-        put(&mut out, 21, &item);
+        put(&mut out, 21, &only(&schema_message(&s["additionalProperties"])));
     }
     if let Some(kind) = s["type"].as_str() {
-        let mut item = Vec::new();
-        put(&mut item, 1, kind.as_bytes());
-        put(&mut out, 22, &item);
+        put(&mut out, 22, &only(kind.as_bytes()));
     }
     if s["items"].is_object() {
-        let mut item = Vec::new();
-        put(&mut item, 1, &schema_message(&s["items"]));
-        put(&mut out, 23, &item);
+        put(&mut out, 23, &only(&schema_message(&s["items"])));
     }
     if let Some(members) = s["properties"].as_object() {
         let mut properties = Vec::new();
@@ -153,6 +147,13 @@ fn operation(o: &Value) -> Vec<u8> {
     let mut any = Vec::new();
     put(&mut any, 2, yaml.as_bytes());
     put(&mut out, 13, &named(key, &any));
+    out
+}
+
+/// A message whose one field, the first, is this.
+fn only(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, 1, value);
     out
 }
 

@@ -98,7 +98,7 @@ pub struct Resource {
 pub enum Published {
     /// A definition of the built-in kinds, by its name.
     Builtin(String),
-    /// JSON: kept as text, a tenth of what the parsed form takes, because it is only read to be sent.
+    /// JSON: kept as text, because it is only read to be sent.
     Own(Arc<str>),
 }
 

@@ -219,7 +219,6 @@ impl State {
         let attributes = Attributes {
             verb: &info.verb,
             group: &info.group,
-            version: &info.version,
             resource: &info.plural,
             subresource: &info.subresource,
             namespace: &info.namespace,
@@ -242,7 +241,10 @@ impl State {
             if wrong_path {
                 return Err(Status::method_not_allowed());
             }
-            respond::acceptable(&call.headers)?;
+            // A log is text, whatever is asked for.
+            if info.subresource != "log" {
+                respond::acceptable(&call.headers)?;
+            }
         }
         if r.namespaced == (info.namespace.is_empty() || r.plural == "namespaces") && !(r.namespaced && matches!(info.verb.as_str(), "list" | "watch" | "deletecollection")) && r.plural != "namespaces" {
             return match (r.namespaced, info.verb.as_str()) {

@@ -8,7 +8,7 @@ use crate::request::{FieldValidation, Info};
 use crate::resource::Resource;
 use crate::respond::{self, Answer, negotiate};
 use crate::server::{Call, State};
-use crate::status::{Cause, Details, FieldError, Status};
+use crate::status::{Cause, FieldError, Status};
 use crate::store::{Expect, Stored, WriteError};
 use crate::table::Include;
 use crate::patch::Patch;
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Attempts for a write that others keep overtaking.
-const RETRIES: usize = 16;
+pub const RETRIES: usize = 16;
 
 /// A write on its way: what it is about, and what it had to say.
 pub struct Change<'a> {
@@ -40,7 +40,7 @@ impl<'a> Change<'a> {
     }
 
     /// Refuses, warns of or ignores problems of fields, as asked.
-    fn judge(&mut self, problems: &[String]) -> Result<(), Status> {
+    pub fn judge(&mut self, problems: &[String]) -> Result<(), Status> {
         if problems.is_empty() {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl<'a> Change<'a> {
         agent.split('/').next().unwrap_or("").chars().take(128).collect()
     }
 
-    fn writer<'b>(&self, manager: &'b str, api_version: &'b str) -> Writer<'b> {
+    pub fn writer<'b>(&self, manager: &'b str, api_version: &'b str) -> Writer<'b> {
         Writer {
             manager,
             api_version,
@@ -77,7 +77,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn answer(&self, status: u16, o: Value) -> Result<Answer, Status> {
+    pub fn answer(&self, status: u16, o: Value) -> Result<Answer, Status> {
         let form = negotiate(&self.call.headers, false)?;
         let mut answer = respond::object(status, self.r, o, form, Include::Metadata);
         respond::warn(&mut answer, &self.warnings);
@@ -168,7 +168,7 @@ impl State {
         s
     }
 
-    fn stored_answer(&self, change: &Change, status: u16, stored: &Stored) -> Result<Answer, Status> {
+    pub fn stored_answer(&self, change: &Change, status: u16, stored: &Stored) -> Result<Answer, Status> {
         let form = negotiate(&change.call.headers, false)?;
         if form.is_plain() && change.r.is_stored_form() {
             let mut answer = respond::bytes(status, "application/json", stored.json.clone());
@@ -179,7 +179,7 @@ impl State {
     }
 
     /// Name and namespace: the path and the object must agree.
-    fn place(&self, o: &mut Value, info: &Info, r: &Resource) -> Result<(), Status> {
+    pub fn place(&self, o: &mut Value, info: &Info, r: &Resource) -> Result<(), Status> {
         if !info.name.is_empty() && r.plural != "namespaces" && object::name(o).is_empty() {
             object::set_meta(o, "name", info.name.as_str());
         }
@@ -198,7 +198,7 @@ impl State {
         Ok(())
     }
 
-    fn check_namespace(&self, o: &Value, r: &Resource) -> Result<(), Status> {
+    pub fn check_namespace(&self, o: &Value, r: &Resource) -> Result<(), Status> {
         let ns = object::namespace(o);
         let Some(found) = self.store.get(&Key::new("namespaces", "", ns))? else {
             return Err(Status::not_found("", "namespaces", ns));
@@ -216,7 +216,7 @@ impl State {
     }
 
     /// Everything that can be wrong with an object as such.
-    fn admit(&self, change: &mut Change, new: &Value, old: Option<&Value>) -> Result<(), Status> {
+    pub fn admit(&self, change: &mut Change, new: &Value, old: Option<&Value>) -> Result<(), Status> {
         let r = change.r;
         let mut errors = check_metadata(new, r.name_rule, r.custom, r.namespaced);
         if r.custom {
@@ -310,7 +310,7 @@ impl State {
     }
 
     /// Stores a changed object; `None` when somebody else was faster. `applied`: who manages what is already set.
-    async fn replace(&self, change: &mut Change<'_>, stored: &Stored, old: Value, mut new: Value, applied: bool) -> Result<Option<Answer>, Status> {
+    pub async fn replace(&self, change: &mut Change<'_>, stored: &Stored, old: Value, mut new: Value, applied: bool) -> Result<Option<Answer>, Status> {
         let r = change.r;
         kept_metadata(&mut new, &old);
         if let Some(prepare) = r.prepare {
@@ -410,95 +410,6 @@ impl State {
         }
         Err(Status::modified(&r.group, &r.plural, &info.name))
     }
-
-    /// Server-side apply.
-    async fn apply(&self, change: &mut Change<'_>) -> Result<Answer, Status> {
-        let (call, info, r) = (change.call, change.info, change.r);
-        let manager = call.query.get("fieldManager").to_owned();
-        if manager.is_empty() {
-            let e = FieldError::required("fieldManager", "is required for apply patch");
-            return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
-        }
-        let mut config = decode::yaml(&call.body).map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
-        let (version, kind) = (object::text(&config, &["apiVersion"]).to_owned(), object::text(&config, &["kind"]).to_owned());
-        if version != r.api_version() || kind != r.kind {
-            let shown = if version.is_empty() { "/".to_owned() } else { version };
-            return Err(Status::bad_request(format!("invalid object type: {shown}, Kind={kind}")));
-        }
-        if !object::text(&config, &["metadata", "name"]).is_empty() && object::name(&config) != info.name {
-            return Err(Status::bad_request(format!("the name of the object ({}) does not match the name on the URL ({})", object::name(&config), info.name)));
-        }
-        object::set_meta(&mut config, "name", info.name.as_str());
-        self.place(&mut config, info, r)?;
-        if object::at(&config, &["metadata", "managedFields"]).is_some() {
-            return Err(Status::bad_request("metadata.managedFields must be nil"));
-        }
-        object::remove_meta(&mut config, "creationTimestamp");
-        if let Some(why) = managed::undeclared(&r.schema, &config).filter(|_| change.validation != FieldValidation::Ignore) {
-            let place = if r.namespaced { format!("{}/{}", info.namespace, info.name) } else { format!("/{}", info.name) };
-            let what = if r.group.is_empty() { format!("/{}", r.version) } else { r.api_version() };
-            return Err(Status::new(500, "", format!("failed to create typed patch object ({place}; {what}, Kind={}): {why}", r.kind)));
-        }
-        let force = call.query.flag("force");
-        for _ in 0..RETRIES {
-            let found = self.store.get(&Key::new(&r.key(), if r.namespaced { &info.namespace } else { "" }, &info.name))?;
-            let old = found.as_ref().map(|s| Self::shown(r, s));
-            let api_version = r.api_version();
-            let writer = change.writer(&manager, &api_version);
-            let mut new = managed::apply(&r.schema, old.as_ref(), &config, &writer, force).map_err(|c| conflicts(&c))?;
-            change.warnings.clear();
-            let problems = field_problems(r, &new, &[]);
-            change.judge(&problems)?;
-            conform(r, &mut new)?;
-            let Some((stored, old)) = found.zip(old) else {
-                if info.subresource == "status" {
-                    return Err(Status::not_found(&r.group, &r.plural, &info.name));
-                }
-                match self.create_applied(change, new).await? {
-                    Some(answer) => return Ok(answer),
-                    None => continue,
-                }
-            };
-            let asked = object::resource_version(&config);
-            if !asked.is_empty() && asked != stored.rv.to_string() {
-                return Err(Status::modified(&r.group, &r.plural, &info.name));
-            }
-            let candidate = restricted(new, &old, info, r);
-            if let Some(answer) = self.replace(change, &stored, old, candidate, true).await? {
-                return Ok(answer);
-            }
-        }
-        Err(Status::modified(&r.group, &r.plural, &info.name))
-    }
-
-    async fn create_applied(&self, change: &mut Change<'_>, mut new: Value) -> Result<Option<Answer>, Status> {
-        let r = change.r;
-        if r.namespaced {
-            self.check_namespace(&new, r)?;
-        }
-        self.rbac.check(
-            &change.call.user,
-            &crate::auth::rbac::Attributes { verb: "create", group: &r.group, version: &r.version, resource: &r.plural, namespace: &change.info.namespace, name: &change.info.name, ..Default::default() },
-        )?;
-        let managed = object::at(&new, &["metadata", "managedFields"]).cloned();
-        fresh_metadata(&mut new, r);
-        if let Some(prepare) = r.prepare {
-            prepare(&mut new, None);
-        }
-        self.admit(change, &new, None)?;
-        if let Some(m) = managed {
-            object::set_meta(&mut new, "managedFields", m);
-        }
-        if change.dry_run {
-            return change.answer(201, new).map(Some);
-        }
-        let key = Key::new(&r.key(), object::namespace(&new), object::name(&new));
-        match self.put(r, key, Expect::Absent, new).await {
-            Ok(stored) => self.stored_answer(change, 201, &stored).map(Some),
-            Err(WriteError::Conflict) => Ok(None),
-            Err(e) => Err(e.status()),
-        }
-    }
 }
 
 pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
@@ -506,7 +417,7 @@ pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 /// What the server sets on every new object.
-fn fresh_metadata(o: &mut Value, r: &Resource) {
+pub fn fresh_metadata(o: &mut Value, r: &Resource) {
     let now = object::timestamp(Timestamp::now());
     let m = object::meta(o);
     for key in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "resourceVersion"] {
@@ -530,7 +441,7 @@ fn kept_metadata(new: &mut Value, old: &Value) {
 }
 
 /// The part of a write that its path allows: `/status` writes status, the main resource everything else.
-fn restricted(mut new: Value, old: &Value, info: &Info, r: &Resource) -> Value {
+pub fn restricted(mut new: Value, old: &Value, info: &Info, r: &Resource) -> Value {
     if info.subresource == "finalize" {
         let mut out = old.clone();
         out["spec"]["finalizers"] = new.pointer("/spec/finalizers").cloned().unwrap_or(json!([]));
@@ -590,26 +501,4 @@ fn same(new: &Value, old: &Value) -> bool {
 
 fn strict_patch(r: &Resource, new: &Value, problems: &[String]) -> Status {
     Status::invalid(&r.group, &r.kind, object::name(new), &[FieldError::invalid("patch", new.to_string(), format!("strict decoding error: {}", problems.join(", ")))])
-}
-
-fn conflicts(list: &[managed::ApplyConflict]) -> Status {
-    let plural = if list.len() == 1 { "conflict" } else { "conflicts" };
-    let mut by_manager: Vec<(String, Vec<&str>)> = Vec::new();
-    for c in list {
-        match by_manager.iter_mut().find(|(m, _)| *m == c.described) {
-            Some((_, paths)) => paths.push(&c.path),
-            None => by_manager.push((c.described.clone(), vec![&c.path])),
-        }
-    }
-    let told: Vec<String> = by_manager
-        .iter()
-        .map(|(m, paths)| if paths.len() == 1 { format!("conflict with {m}: {}", paths[0]) } else { format!("conflicts with {m}:\n- {}", paths.join("\n- ")) })
-        .collect();
-    let text = told.join("\n");
-    let mut s = Status::new(409, "Conflict", format!("Apply failed with {} {plural}: {text}", list.len()));
-    s.details = Some(Box::new(Details {
-        causes: list.iter().map(|c| Cause { reason: "FieldManagerConflict", message: format!("conflict with {}", c.described), field: c.path.clone() }).collect(),
-        ..Details::default()
-    }));
-    s
 }

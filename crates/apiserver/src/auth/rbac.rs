@@ -18,7 +18,6 @@ const RESOURCES: [&str; 4] =
 pub struct Attributes<'a> {
     pub verb: &'a str,
     pub group: &'a str,
-    pub version: &'a str,
     pub resource: &'a str,
     pub subresource: &'a str,
     pub namespace: &'a str,

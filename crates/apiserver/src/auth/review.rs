@@ -60,7 +60,6 @@ fn access(body: &Value, user: &User, rbac: &Rbac, namespace: &str, about_others:
         (Some(r), _) => Attributes {
             verb: text(r, &["verb"]),
             group: text(r, &["group"]),
-            version: text(r, &["version"]),
             resource: text(r, &["resource"]),
             subresource: text(r, &["subresource"]),
             namespace: text(r, &["namespace"]),

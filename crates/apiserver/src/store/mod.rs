@@ -188,11 +188,6 @@ impl Store {
         })
     }
 
-    /// One version of an object, if it has not been compacted away.
-    pub fn version_of(&self, rv: u64) -> Result<Option<Stored>, Status> {
-        self.read(|c| c.prepare_cached("SELECT rv, data FROM versions WHERE rv=?1")?.query_row([rv as i64], stored).optional())
-    }
-
     pub fn list(&self, range: &Range) -> Result<Page, Status> {
         self.read(|c| {
             // One read transaction: the page and the version it reflects belong together.

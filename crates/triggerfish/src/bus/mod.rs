@@ -146,6 +146,9 @@ impl Bus {
 
     /// Events after a place that have not been dispatched, oldest first.
     pub fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>, String> {
+        if after >= self.accepted() {
+            return Ok(Vec::new());
+        }
         if let Some(found) = self.recent.after(after, limit) {
             return Ok(found);
         }
@@ -159,13 +162,13 @@ impl Bus {
     pub fn list(&self, namespace: Option<&str>, before: Option<u64>, limit: usize) -> Result<Vec<Record>, String> {
         let before = before.map_or(i64::MAX, |b| b as i64);
         self.read(|c| {
-            let mut s = c.prepare_cached("SELECT seq, event, outcome FROM events LEFT JOIN outcomes USING (seq) WHERE seq < ?1 AND (?2 IS NULL OR namespace = ?2) ORDER BY seq DESC LIMIT ?3")?;
+            let mut s = c.prepare_cached("SELECT seq, event, outcomes.outcome FROM events LEFT JOIN outcomes USING (seq) WHERE seq < ?1 AND (?2 IS NULL OR namespace = ?2) ORDER BY seq DESC LIMIT ?3")?;
             s.query_map(params![before, namespace, limit as i64], record)?.collect()
         })
     }
 
     pub fn get(&self, id: &str) -> Result<Option<Record>, String> {
-        self.read(|c| c.prepare_cached("SELECT seq, event, outcome FROM events LEFT JOIN outcomes USING (seq) WHERE id = ?1 ORDER BY seq DESC LIMIT 1")?.query_row([id], record).optional())
+        self.read(|c| c.prepare_cached("SELECT seq, event, outcomes.outcome FROM events LEFT JOIN outcomes USING (seq) WHERE id = ?1 ORDER BY seq DESC LIMIT 1")?.query_row([id], record).optional())
     }
 }
 

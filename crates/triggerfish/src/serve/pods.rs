@@ -97,11 +97,15 @@ impl Pods {
 
     /// A Pod that was running when the server stopped: its processes are ended and it is said to have failed.
     async fn interrupted(self: Arc<Self>, pod: Value) {
-        let uid = text(&pod, "/metadata/uid");
-        if let Some(program) = self.engine.program() {
-            runtime::remove_container(program, uid);
-        }
-        let strays = runtime::kill_strays(uid);
+        let (engine, uid) = (self.engine, text(&pod, "/metadata/uid").to_owned());
+        let ending = tokio::task::spawn_blocking(move || {
+            if let Some(program) = engine.program() {
+                runtime::remove_container(program, &uid);
+            }
+            runtime::kill_strays(&uid)
+        });
+        // It ends unless the server does.
+        let strays = ending.await.unwrap_or(0);
         let message = format!("triggerfish was stopped while this Pod ran; what it did until then stands, its outcome is unknown ({strays} left-over processes were ended)");
         let ended = Ended { exit_code: 137, reason: "Interrupted", message, outputs: Default::default() };
         self.report_end(&pod, &clock::now_text(), &ended).await;
