@@ -21,6 +21,10 @@ enum Type {
     Map,
     Time,
     Duration,
+    /// The map of functions by name.
+    Functions,
+    /// A map whose keys may be anything.
+    Keyed,
     Other,
 }
 
@@ -32,6 +36,8 @@ enum Element {
     Int,
     Float,
     Text,
+    /// Text, in a list whose Go type says so: what `split` gives.
+    Strings,
     List,
     Map,
 }
@@ -54,7 +60,7 @@ impl Element {
             Element::Bool => Type::Bool,
             Element::Int => Type::Int,
             Element::Float => Type::Float,
-            Element::Text => Type::Text,
+            Element::Text | Element::Strings => Type::Text,
             Element::List => Type::List(Element::Any),
             Element::Map => Type::Map,
         }
@@ -77,10 +83,11 @@ impl Type {
         match v {
             Value::Nil => Type::Nil,
             Value::Bool(_) => Type::Bool,
-            Value::Int(_) => Type::Int,
+            Value::Int(_) | Value::Int64(_) | Value::Byte(_) => Type::Int,
             Value::Float(_) => Type::Float,
             Value::Text(_) => Type::Text,
             Value::List(_) => LIST,
+            Value::Map(crate::value::Dict::Keyed(..)) => Type::Keyed,
             Value::Map(_) => Type::Map,
             Value::Time(_) => Type::Time,
             Value::Duration(_) => Type::Duration,
@@ -96,7 +103,8 @@ impl Type {
             Type::Float => "float64",
             Type::Text => "string",
             Type::List(_) => "[]interface {}",
-            Type::Map => "map[string]interface {}",
+            Type::Map | Type::Functions => "map[string]interface {}",
+            Type::Keyed => "map[interface {}]interface {}",
             Type::Time => "time.Time",
             Type::Duration => "time.Duration",
             Type::Other => "func",
@@ -106,7 +114,7 @@ impl Type {
         matches!(self, Type::Int | Type::Float | Type::Unknown)
     }
     fn is(self, want: Type) -> bool {
-        self == want || self == Type::Unknown
+        self == want || self == Type::Unknown || want == Type::Unknown
     }
 }
 
@@ -191,8 +199,7 @@ impl<'a> Checker<'a, '_> {
                 t
             }
             Kind::Chain(inner) => {
-                self.visit(inner)?;
-                Type::Unknown
+                self.visit(inner)?
             }
             Kind::Method { of, name, arguments, .. } => {
                 let t = self.visit(of)?;
@@ -202,8 +209,7 @@ impl<'a> Checker<'a, '_> {
                     }
                 }
                 match t {
-                    Type::Unknown | Type::Time | Type::Duration => Type::Unknown,
-                    Type::Map => return Err(Error::compile(n.at, format!("{name} is not callable"))),
+                    Type::Unknown | Type::Time | Type::Duration | Type::Functions | Type::Map | Type::Keyed | Type::Other => Type::Unknown,
                     other => return Err(Error::compile(n.at, format!("type {} has no method {name}", other.shown()))),
                 }
             }
@@ -275,6 +281,9 @@ impl<'a> Checker<'a, '_> {
         if builtins::function_value(name, self.functions).is_some() {
             return Ok(Type::Other);
         }
+        if name == "sprig" && self.functions == Functions::Metadata {
+            return Ok(Type::Functions);
+        }
         let close = self.variables.names().find(|v| distance(v, name) <= 2 && name.len() > 3);
         let hint = close.map(|c| format!(": did you mean {c}?")).unwrap_or_default();
         Err(Error::compile(n.at, format!("unknown name {name}{hint}")))
@@ -294,7 +303,7 @@ impl<'a> Checker<'a, '_> {
         }
         let (t, key) = (self.visit(of)?, self.visit(property)?);
         match (t, key) {
-            (Type::Unknown, _) | (Type::Map, Type::Text | Type::Unknown) => Ok(Type::Unknown),
+            (Type::Unknown | Type::Keyed, _) | (Type::Map | Type::Functions, Type::Text | Type::Unknown) => Ok(Type::Unknown),
             (Type::List(e), Type::Int | Type::Unknown) => Ok(e.kind()),
             (Type::Text, Type::Int | Type::Float) => Err(Error::compile(at, format!("type string[{}] is undefined", key.shown()))),
             (Type::Text, Type::Unknown) => Ok(Type::Unknown),
@@ -325,6 +334,7 @@ impl<'a> Checker<'a, '_> {
             }
             Op::In => match b {
                 Type::Map => a.is(Type::Text),
+                Type::Keyed => true,
                 Type::List(e) if !comparable(a, e.kind()) => return Err(Error::compile(n.at, format!("cannot use {} as type {} in array", a.shown(), e.kind().shown()))),
                 Type::List(_) | Type::Unknown => true,
                 _ => a == Type::Unknown,
@@ -411,7 +421,7 @@ impl<'a> Checker<'a, '_> {
         }
         let first = types.first().copied().unwrap_or(Type::Unknown);
         let refuse = |t: Type| Err(Error::compile(n.at, format!("invalid argument for {name} (type {})", t.shown())));
-        if builtins::predicate(name).is_some() && !matches!(first, Type::List(_) | Type::Map | Type::Unknown) {
+        if builtins::predicate(name).is_some() && !matches!(first, Type::List(_) | Type::Unknown) {
             return Err(Error::compile(n.at, format!("builtin {name} takes only array (got {})", first.shown())));
         }
         if matches!(name, "all" | "none" | "any" | "one" | "filter" | "find" | "findIndex" | "findLast" | "findLastIndex" | "count")
@@ -419,23 +429,21 @@ impl<'a> Checker<'a, '_> {
         {
             return Err(Error::compile(arguments[1].at, format!("predicate should return boolean (got {})", t.shown())));
         }
+        for ((t, want), a) in types.iter().zip(parameters(name)).zip(arguments) {
+            if !t.is(*want) {
+                return Err(Error::compile(a.at, format!("cannot use {} as argument (type {}) to call {name}", t.shown(), want.shown())));
+            }
+        }
         Ok(match name {
             "len" => match first {
-                Type::Text | Type::List(_) | Type::Map | Type::Unknown | Type::Other => Type::Int,
+                Type::Text | Type::List(_) | Type::Map | Type::Keyed | Type::Functions | Type::Unknown | Type::Other => Type::Int,
                 Type::Nil => return Err(Error::compile(n.at, "invalid argument for len (type %!s(<nil>))")),
                 other => return refuse(other),
             },
-            "upper" | "lower" | "trim" | "trimPrefix" | "trimSuffix" | "replace" | "repeat" | "split" | "splitAfter" | "hasPrefix" | "hasSuffix" | "indexOf" | "lastIndexOf" => {
-                if !first.is(Type::Text) {
-                    return Err(Error::compile(arguments[0].at, format!("cannot use {} as argument (type string) to call {name} ", first.shown()).trim_end().to_owned()));
-                }
-                match name {
-                    "split" | "splitAfter" => Type::List(Element::Text),
-                    "hasPrefix" | "hasSuffix" => Type::Bool,
-                    "indexOf" | "lastIndexOf" => Type::Int,
-                    _ => Type::Text,
-                }
-            }
+            "upper" | "lower" | "trim" | "trimPrefix" | "trimSuffix" | "replace" | "repeat" => Type::Text,
+            "split" | "splitAfter" => Type::List(Element::Strings),
+            "hasPrefix" | "hasSuffix" => Type::Bool,
+            "indexOf" | "lastIndexOf" => Type::Int,
             "abs" => {
                 if !first.is_number() {
                     return refuse(first);
@@ -458,23 +466,52 @@ impl<'a> Checker<'a, '_> {
             "now" | "date" => Type::Time,
             "duration" => Type::Duration,
             "keys" | "values" | "toPairs" => {
-                if !first.is(Type::Map) {
+                if !first.is(Type::Map) && !matches!(first, Type::Keyed | Type::Functions) {
                     return Err(Error::compile(n.at, format!("cannot get {name} from {}", first.shown())));
                 }
                 LIST
             }
             "map" => Type::List(Element::of(types.get(1).copied().unwrap_or(Type::Unknown))),
             "take" if first == Type::Unknown => Type::Unknown,
-            "filter" | "sortBy" | "uniq" | "reverse" | "take" => first.or_list(),
-            "sort" => LIST,
+            "filter" => first.or_list(),
+            "sortBy" => first,
+            "take" if !types[1].is(Type::Int) => return Err(Error::compile(arguments[1].at, format!("cannot take {} elements", types[1].shown()))),
+            "take" if first == Type::List(Element::Strings) => first,
+            "sort" if !matches!(first, Type::List(_) | Type::Unknown) => return Err(Error::compile(n.at, format!("cannot sort {}", first.shown()))),
+            "uniq" | "reverse" | "take" | "sort" => LIST,
+            "sum" => types.get(1).copied().unwrap_or(first.element()),
+            "first" | "last" if !matches!(first, Type::Unknown | Type::List(_)) => return Err(Error::compile(n.at, format!("cannot get {name} element from {}", first.shown()))),
             "find" | "findLast" | "first" | "last" => first.element(),
+            "max" | "min" | "mean" | "median" => {
+                let numbers = types.iter().take_while(|t| !matches!(t, Type::Unknown | Type::List(_))).count();
+                if let Some(t) = types[..numbers].iter().find(|t| !t.is_number()) {
+                    return refuse(*t);
+                }
+                if numbers == types.len() { first } else { Type::Unknown }
+            }
+            "reduce" => types.get(1).copied().unwrap_or(Type::Unknown),
             "concat" | "flatten" => LIST,
             "all" | "none" | "any" | "one" => Type::Bool,
-            "count" | "findIndex" | "findLastIndex" => Type::Unknown,
-            "groupBy" | "fromPairs" => Type::Map,
+            "findIndex" | "findLastIndex" => Type::Int,
+            "count" => Type::Unknown,
+            "groupBy" | "fromPairs" => Type::Keyed,
             _ if name.starts_with("bit") => Type::Int,
             _ => Type::Unknown,
         })
+    }
+}
+
+/// The types of the parameters of functions that take certain ones.
+fn parameters(name: &str) -> &'static [Type] {
+    match name {
+        "upper" | "lower" | "toBase64" | "fromBase64" | "fromJSON" | "timezone" => &[Type::Text],
+        "trim" | "trimPrefix" | "trimSuffix" | "hasPrefix" | "hasSuffix" | "indexOf" | "lastIndexOf" | "jsonpath" => &[Type::Text, Type::Text],
+        "split" | "splitAfter" => &[Type::Text, Type::Text, Type::Int],
+        "replace" => &[Type::Text, Type::Text, Type::Text, Type::Int],
+        "repeat" => &[Type::Text, Type::Int],
+        "join" => &[Type::Unknown, Type::Text],
+        name if name.starts_with("bit") => &[Type::Int, Type::Int],
+        _ => &[],
     }
 }
 

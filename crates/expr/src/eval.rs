@@ -4,7 +4,7 @@ use crate::Functions;
 use crate::ast::{Kind, Node, Op};
 use crate::builtins;
 use crate::error::Error;
-use crate::value::{Dict, List, Value, Variables};
+use crate::value::{Dict, Holds, List, Object, Value, Variables};
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -66,11 +66,22 @@ impl<'a> Eval<'_, 'a> {
         Ok(())
     }
 
-    pub fn node(&mut self, n: &'a Node) -> Outcome<'a> {
-        self.steps += 1;
+    /// What may still be produced.
+    pub fn room(&self) -> u64 {
+        self.limits.produced.saturating_sub(self.produced)
+    }
+
+    /// Counts steps.
+    pub fn spend(&mut self, steps: u64, at: usize) -> Result<(), Error> {
+        self.steps += steps;
         if self.steps > self.limits.steps {
-            return Err(Error::run(n.at, format!("step budget exceeded: the expression took more than {} steps", self.limits.steps)));
+            return Err(Error::run(at, format!("step budget exceeded: the expression took more than {} steps", self.limits.steps)));
         }
+        Ok(())
+    }
+
+    pub fn node(&mut self, n: &'a Node) -> Outcome<'a> {
+        self.spend(1, n.at)?;
         // Leaves need no room; what they cost is what most selectors cost.
         if n.height == 1 { self.kind(n) } else { crate::with_room(|| self.kind(n)) }
     }
@@ -90,13 +101,14 @@ impl<'a> Eval<'_, 'a> {
                 other => return Err(Error::run(n.at, format!("invalid operation: ! {}", other.type_name()))),
             },
             Kind::Negate(a) => match self.node(a)? {
-                Value::Int(i) => Value::Int(i.wrapping_neg()),
                 Value::Float(f) => Value::Float(-f),
                 Value::Duration(d) => Value::Duration(d.wrapping_neg()),
+                Value::Int64(i) => Value::Int64(i.wrapping_neg()),
+                v if v.as_int().is_some() => Value::Int(v.as_int().unwrap_or_default().wrapping_neg()),
                 other => return Err(Error::run(n.at, format!("invalid operation: - {}", other.type_name()))),
             },
             Kind::Plus(a) => match self.node(a)? {
-                v @ (Value::Int(_) | Value::Float(_)) => v,
+                v if v.as_number().is_some() => v,
                 other => return Err(Error::run(n.at, format!("invalid operation: + {}", other.type_name()))),
             },
             Kind::Binary(op, a, b) => return self.binary(*op, a, b, n.at),
@@ -109,17 +121,27 @@ impl<'a> Eval<'_, 'a> {
             Kind::Slice { of, from, to } => return self.slice(of, from.as_deref(), to.as_deref(), n.at),
             Kind::Chain(inner) => match self.node(inner) {
                 Err(e) if e.message == CUT => Value::Nil,
+                Ok(v) if v.is_nil() => Value::Nil,
                 other => return other,
             },
             Kind::Method { of, name, optional, arguments } => {
+                if let Some(f) = self.sprig(of, name) {
+                    return self.call_value(f, arguments, n.at);
+                }
                 let target = self.node(of)?;
                 if *optional && target.is_nil() {
                     return Err(Error::run(n.at, CUT));
                 }
+                if let Value::Map(m) = &target {
+                    return self.call_value(m.get(name).unwrap_or(Value::Nil), arguments, n.at);
+                }
                 let arguments = arguments.iter().map(|a| self.node(a)).collect::<Result<Vec<_>, _>>()?;
-                return builtins::method(self, target, name, arguments, n.at);
+                return builtins::method(target, name, arguments, n.at);
             }
-            Kind::Call { callee, arguments } => return self.call(callee, arguments, n.at),
+            Kind::Call { callee, arguments } => {
+                let f = self.node(callee)?;
+                return self.call_value(f, arguments, n.at);
+            }
             Kind::Builtin { name, arguments } => return builtins::call(self, name, arguments, n.at),
             Kind::Predicate(body) => return self.node(body),
             Kind::Conditional(c, yes, no) => match self.node(c)? {
@@ -175,6 +197,9 @@ impl<'a> Eval<'_, 'a> {
         if let Some(f) = builtins::function_value(name, self.functions) {
             return Ok(Value::Function(f));
         }
+        if name == "sprig" && self.functions == Functions::Metadata {
+            return Ok(crate::sprig::map());
+        }
         // Only where the check could not look: it refuses every other name that does not exist.
         Ok(Value::Nil)
     }
@@ -182,6 +207,7 @@ impl<'a> Eval<'_, 'a> {
     fn pointer(&self, name: &str, at: usize) -> Outcome<'a> {
         let Some(scope) = self.scopes.last() else { return Err(Error::run(at, "cannot use pointer accessor outside predicate")) };
         match name {
+            "" if matches!(scope.item, Value::Function(f) if f == builtins::NO_ELEMENT) => Err(Error::run(at, "a map has no elements by index: use keys(), values() or toPairs()")),
             "" => Ok(scope.item.clone()),
             "acc" => Ok(scope.accumulated.clone().unwrap_or(Value::Nil)),
             "index" => Ok(Value::Int(scope.index as i64)),
@@ -197,13 +223,22 @@ impl<'a> Eval<'_, 'a> {
         out
     }
 
-    fn call(&mut self, callee: &'a Node, arguments: &'a [Node], at: usize) -> Outcome<'a> {
-        let target = self.node(callee)?;
-        let _ = arguments;
-        match target {
+    fn call_value(&mut self, f: Value<'a>, arguments: &'a [Node], at: usize) -> Outcome<'a> {
+        match f {
+            Value::Function(f) => builtins::call_value(self, f, arguments, at),
             Value::Nil => Err(Error::run(at, "cannot call nil")),
             other => Err(Error::run(at, format!("{} is not callable", other.type_name()))),
         }
+    }
+
+    /// A member of `sprig`, without making the whole map.
+    fn sprig(&self, of: &Node, member: &str) -> Option<Value<'a>> {
+        let named = matches!(&of.kind, Kind::Name(n) if n == "sprig") && self.functions == Functions::Metadata;
+        let hidden = || self.names.iter().any(|(n, _)| *n == "sprig") || self.variables.get("sprig").is_some();
+        if !named || hidden() {
+            return None;
+        }
+        Some(crate::sprig::function(member).map_or(Value::Nil, crate::sprig::Function::value))
     }
 
     fn binary(&mut self, op: Op, a: &'a Node, b: &'a Node, at: usize) -> Outcome<'a> {
@@ -237,6 +272,9 @@ impl<'a> Eval<'_, 'a> {
     }
 
     pub fn operate(&mut self, op: Op, a: Value<'a>, b: Value<'a>, at: usize) -> Outcome<'a> {
+        // Among each other all widths are one.
+        let plain = |v: Value<'a>| v.as_int().map_or(v, Value::Int);
+        let (a, b) = (plain(a), plain(b));
         let wrong = |a: &Value, b: &Value| Err(Error::run(at, format!("invalid operation: {} {} {}", a.type_name(), op.shown(), b.type_name())));
         Ok(match op {
             Op::Equal => Value::Bool(a == b),
@@ -275,14 +313,14 @@ impl<'a> Eval<'_, 'a> {
                     return Ok(Value::Bool(false));
                 }
                 let (Value::Text(x), Value::Text(y)) = (&a, &b) else { return Err(interface(at, if matches!(a, Value::Text(_)) { &b } else { &a }, "string")) };
-                let regex = regex::RegexBuilder::new(y).size_limit(crate::parser::MAX_PATTERN).build().map_err(|e| Error::run(at, crate::parser::pattern_error(y, &e)))?;
+                let regex = crate::pattern::compile(y).map_err(|m| Error::run(at, m))?;
                 Value::Bool(regex.is_match(x))
             }
             Op::Range => {
                 let (Some(from), Some(to)) = (integer(&a), integer(&b)) else { return wrong(&a, &b) };
                 let size = to.saturating_sub(from).saturating_add(1).max(0);
                 self.produce(usize::try_from(size).unwrap_or(usize::MAX), at)?;
-                Value::list((from..=to).map(Value::Int).collect())
+                Value::list_of(Holds::Int, (from..=to).map(Value::Int).collect())
             }
             Op::Add => match (&a, &b) {
                 (Value::Int(x), Value::Int(y)) => Value::Int(x.wrapping_add(*y)),
@@ -333,7 +371,11 @@ impl<'a> Eval<'_, 'a> {
     }
 
     fn member(&mut self, of: &'a Node, property: &'a Node, optional: bool, at: usize) -> Outcome<'a> {
-        // `sprig.upper` and the like are functions by name.
+        if let Kind::Text(name) = &property.kind
+            && let Some(f) = self.sprig(of, name)
+        {
+            return Ok(f);
+        }
         let target = self.node(of)?;
         if optional && target.is_nil() {
             return Err(Error::run(at, CUT));
@@ -367,7 +409,7 @@ impl<'a> Eval<'_, 'a> {
         let (start, end) = (start as usize, end as usize);
         self.produce(end - start, at)?;
         Ok(match target {
-            Value::List(l) => Value::list((start..end).filter_map(|i| l.get(i)).collect()),
+            Value::List(l) => Value::list_of(l.holds(), (start..end).filter_map(|i| l.get(i)).collect()),
             Value::Text(s) => Value::text(String::from_utf8_lossy(&s.as_bytes()[start..end])),
             Value::Bytes(b) => Value::Bytes(Rc::new(b[start..end].to_vec())),
             _ => Value::Nil,
@@ -378,9 +420,8 @@ impl<'a> Eval<'_, 'a> {
 /// A whole number, as an index needs it; floats lose their fraction.
 pub fn integer(v: &Value) -> Option<i64> {
     match v {
-        Value::Int(n) => Some(*n),
-        Value::Float(f) => Some(*f as i64),
-        _ => None,
+        Value::Float(f) => Some(crate::value::whole(*f)),
+        other => other.as_int(),
     }
 }
 
@@ -398,7 +439,10 @@ fn shown(v: &Value) -> String {
 
 pub fn fetch<'a>(target: &Value<'a>, key: &Value<'a>, at: usize) -> Outcome<'a> {
     match (target, key) {
-        (Value::Map(m), Value::Text(k)) => Ok(m.get(k).unwrap_or(Value::Nil)),
+        (Value::Map(m @ (Dict::Json(_) | Dict::Own(..))), Value::Text(k)) => Ok(m.get(k).unwrap_or(Value::Nil)),
+        // A missing member is the empty value of what the map holds.
+        (Value::Map(Dict::Keyed(..)), Value::Map(_) | Value::List(_)) => Err(Error::run(at, format!("runtime error: hash of unhashable type {}", key.type_name()))),
+        (Value::Map(m @ Dict::Keyed(_, holds)), k) => Ok(m.at(k).unwrap_or_else(|| if *holds == Holds::Lists { Value::nil_list(Holds::Any) } else { Value::Nil })),
         (Value::Map(_), Value::Nil) => Ok(Value::Nil),
         (Value::List(l), _) if integer(key).is_some() => {
             let i = integer(key).unwrap_or(0);
@@ -409,8 +453,13 @@ pub fn fetch<'a>(target: &Value<'a>, key: &Value<'a>, at: usize) -> Outcome<'a> 
             let i = integer(key).unwrap_or(0);
             let index = if i < 0 { s.len() as i64 + i } else { i };
             let byte = usize::try_from(index).ok().and_then(|i| s.as_bytes().get(i));
-            byte.map(|b| Value::Int(i64::from(*b))).ok_or_else(|| Error::run(at, format!("index out of range: {index} (array length is {})", s.len())))
+            byte.map(|b| Value::Byte(*b)).ok_or_else(|| Error::run(at, format!("index out of range: {index} (array length is {})", s.len())))
         }
+        (Value::Object(o), Value::Text(k)) => match (&**o, &**k) {
+            (Object::Certificate { cert, .. }, "Cert") => Ok(Value::text(cert)),
+            (Object::Certificate { key, .. }, "Key") => Ok(Value::text(key)),
+            _ => Err(Error::run(at, format!("cannot fetch {k} from {}", target.type_name()))),
+        },
         (Value::List(_), other) => Err(Error::run(at, format!("invalid operation: int({})", if other.is_nil() { "<nil>" } else { other.type_name() }))),
         (target, key) => {
             let what = if target.is_nil() { "<nil>".to_owned() } else { target.type_name().to_owned() };
@@ -423,10 +472,12 @@ pub fn fetch<'a>(target: &Value<'a>, key: &Value<'a>, at: usize) -> Outcome<'a> 
 pub fn contains(needle: &Value, haystack: &Value, at: usize) -> Result<bool, Error> {
     match haystack {
         Value::Nil => Ok(false),
-        Value::List(List::Own(l)) => Ok(l.iter().any(|v| v == needle)),
+        Value::List(List::Own(l, _)) => Ok(l.iter().any(|v| v == needle)),
         Value::List(l) => Ok(l.iter().any(|v| v == *needle)),
         Value::Map(m) => match needle {
             Value::Text(k) => Ok(m.get(k).is_some()),
+            Value::Map(_) | Value::List(_) => Err(Error::run(at, format!("runtime error: hash of unhashable type {}", needle.type_name()))),
+            k if matches!(m, Dict::Keyed(..)) => Ok(m.at(k).is_some()),
             Value::Nil => Ok(false),
             other => Err(Error::run(at, format!("cannot use {} as index to map[string]interface {{}}", other.type_name()))),
         },
@@ -434,7 +485,3 @@ pub fn contains(needle: &Value, haystack: &Value, at: usize) -> Result<bool, Err
     }
 }
 
-/// Members of a map, for builtins.
-pub fn entries<'a>(m: &Dict<'a>) -> Vec<(String, Value<'a>)> {
-    m.iter().map(|(k, v)| (k.to_owned(), v)).collect()
-}

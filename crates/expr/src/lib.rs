@@ -16,8 +16,11 @@ mod builtins;
 mod check;
 mod error;
 mod eval;
+mod jsonpath;
 mod lexer;
 mod parser;
+mod pattern;
+mod sprig;
 mod time;
 mod trace;
 mod value;
@@ -25,7 +28,7 @@ mod value;
 pub use error::{Error, Kind as ErrorKind};
 pub use eval::Limits;
 pub use trace::falsified;
-pub use value::{Value, Variables};
+pub use value::{Dict, Function, Holds, List, Object, Value, Variables};
 
 use ast::Node;
 

@@ -15,8 +15,6 @@ const MAX_HEIGHT: usize = 1000;
 const MAX_NODES: usize = 10_000;
 /// Bytes that an expression may have.
 const MAX_SOURCE: usize = 256 * 1024;
-/// What a compiled pattern may occupy, in bytes.
-pub const MAX_PATTERN: usize = 1 << 20;
 
 pub fn parse(source: &str, functions: Functions) -> Result<Node, Error> {
     if source.len() > MAX_SOURCE {
@@ -234,7 +232,7 @@ impl Parser {
         if op == Op::Matches
             && let Kind::Text(pattern) = &right.kind
         {
-            let regex = regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().map_err(|e| Error::compile(at, pattern_error(pattern, &e)))?;
+            let regex = crate::pattern::compile(pattern).map_err(|m| Error::compile(at, m))?;
             return self.node(at, Kind::Matches(Box::new(left), Box::new(regex)));
         }
         self.node(at, Kind::Binary(op, Box::new(left), Box::new(right)))
@@ -349,6 +347,8 @@ impl Parser {
                 let kind = match o {
                     "-" => Kind::Negate(operand),
                     "+" => Kind::Plus(operand),
+                    // Folded, so that it decides beside `&&` and `||` as a constant does.
+                    _ if matches!(operand.kind, Kind::Bool(_)) => Kind::Bool(matches!(operand.kind, Kind::Bool(false))),
                     _ => Kind::Not(operand),
                 };
                 let node = self.node(at, kind)?;
@@ -620,20 +620,4 @@ fn unchain(node: Node) -> (Node, bool) {
 
 fn first_position(node: &Node) -> usize {
     node.children().iter().map(|c| first_position(c)).chain([node.at]).min().unwrap_or(node.at)
-}
-
-/// The error of a bad pattern, as RE2 words it where the reason is the same.
-pub fn pattern_error(pattern: &str, e: &regex::Error) -> String {
-    let text = e.to_string();
-    if text.contains("unclosed group") {
-        return format!("error parsing regexp: missing closing ): `{pattern}`");
-    }
-    if text.contains("unclosed character class") {
-        return format!("error parsing regexp: missing closing ]: `{pattern}`");
-    }
-    if text.contains("repetition operator missing expression") {
-        return format!("error parsing regexp: missing argument to repetition operator: `{}`", &pattern[..1.min(pattern.len())]);
-    }
-    let last = text.lines().last().unwrap_or("").trim_start_matches("error: ");
-    format!("error parsing regexp: {last}: `{pattern}`")
 }

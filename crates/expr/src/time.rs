@@ -106,14 +106,22 @@ pub fn show_duration(d: i64) -> String {
     }
 }
 
-const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+pub const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 pub fn weekday(t: &Zoned) -> &'static str {
     DAYS[t.weekday().to_sunday_zero_offset() as usize]
 }
 pub fn month(t: &Zoned) -> &'static str {
     MONTHS[t.month() as usize - 1]
+}
+
+/// A zone by its name in the time zone database.
+pub fn zone(name: &str) -> Result<TimeZone, String> {
+    match name {
+        "" | "UTC" | "Local" => Ok(TimeZone::UTC),
+        name => TimeZone::get(name).map_err(|_| format!("unknown time zone {name}")),
+    }
 }
 
 /// The parts that a layout is made of, longest first where one begins another.

@@ -7,11 +7,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A value of the language.
+///
+/// Integers are told apart as Go has them: what the language computes is `Int`, what some functions give is `Int64`, and
+/// a position of a text is a `Byte`. Arithmetic makes an `Int` of all three.
 #[derive(Debug, Clone)]
 pub enum Value<'a> {
     Nil,
     Bool(bool),
     Int(i64),
+    Int64(i64),
+    Byte(u8),
     Float(f64),
     Text(Cow<'a, str>),
     Bytes(Rc<Vec<u8>>),
@@ -21,19 +26,59 @@ pub enum Value<'a> {
     /// Nanoseconds.
     Duration(i64),
     /// A function that was named but not called.
-    Function(&'static str),
+    Function(Function),
+    /// What only functions of the metadata environment make.
+    Object(Rc<Object>),
+}
+
+/// A function as a value: it can be named, compared with nil and called, nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function {
+    pub name: &'static str,
+    /// As Go writes it; empty for the language's own.
+    pub signature: &'static str,
+    /// Whether it is a member of `sprig`.
+    pub(crate) sprig: bool,
+}
+
+/// Values with fields of their own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Object {
+    Month(i8),
+    /// From Sunday on.
+    Weekday(i8),
+    Zone(jiff::tz::TimeZone),
+    Version(crate::sprig::Version),
+    Certificate { cert: String, key: String },
+}
+
+/// What a list or a map is known to hold, as far as its Go type tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Holds {
+    #[default]
+    Any,
+    Text,
+    Int,
+    Lists,
+    Pairs,
+    /// A pair itself: a list of two.
+    Pair,
 }
 
 #[derive(Debug, Clone)]
 pub enum List<'a> {
     Json(&'a Vec<serde_json::Value>),
-    Own(Rc<Vec<Value<'a>>>),
+    Own(Rc<Vec<Value<'a>>>, Holds),
+    /// A list that was never made: it has no elements, equals nil, and is `null` in JSON.
+    Nil(Holds),
 }
 
 #[derive(Debug, Clone)]
 pub enum Dict<'a> {
     Json(&'a Map<String, serde_json::Value>),
-    Own(Rc<BTreeMap<String, Value<'a>>>),
+    Own(Rc<BTreeMap<String, Value<'a>>>, Holds),
+    /// Keys of any type: what `groupBy` and `fromPairs` make.
+    Keyed(Rc<Vec<(Value<'a>, Value<'a>)>>, Holds),
 }
 
 impl<'a> Value<'a> {
@@ -52,18 +97,38 @@ impl<'a> Value<'a> {
         Value::Text(Cow::Owned(s.into()))
     }
     pub fn list(l: Vec<Value<'a>>) -> Self {
-        Value::List(List::Own(Rc::new(l)))
+        Self::list_of(Holds::Any, l)
+    }
+    pub fn list_of(holds: Holds, l: Vec<Value<'a>>) -> Self {
+        Value::List(List::Own(Rc::new(l), holds))
+    }
+    /// A list of texts.
+    pub fn texts(l: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::list_of(Holds::Text, l.into_iter().map(Value::text).collect())
     }
     pub fn map(m: BTreeMap<String, Value<'a>>) -> Self {
-        Value::Map(Dict::Own(Rc::new(m)))
+        Value::Map(Dict::Own(Rc::new(m), Holds::Any))
     }
     pub fn is_nil(&self) -> bool {
-        matches!(self, Value::Nil)
+        matches!(self, Value::Nil | Value::List(List::Nil(_)))
     }
     pub fn as_number(&self) -> Option<f64> {
         match self {
-            Value::Int(n) => Some(*n as f64),
             Value::Float(f) => Some(*f),
+            other => other.as_int().map(|n| n as f64),
+        }
+    }
+    pub(crate) fn object(o: Object) -> Self {
+        Value::Object(Rc::new(o))
+    }
+    pub(crate) fn nil_list(holds: Holds) -> Self {
+        Value::List(List::Nil(holds))
+    }
+    /// A number without a fraction, whatever its width.
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Value::Int(n) | Value::Int64(n) => Some(*n),
+            Value::Byte(b) => Some(i64::from(*b)),
             _ => None,
         }
     }
@@ -74,14 +139,34 @@ impl<'a> Value<'a> {
             Value::Nil => "<nil>",
             Value::Bool(_) => "bool",
             Value::Int(_) => "int",
+            Value::Int64(_) => "int64",
+            Value::Byte(_) => "uint8",
             Value::Float(_) => "float64",
             Value::Text(_) => "string",
             Value::Bytes(_) => "[]uint8",
-            Value::List(_) => "[]interface {}",
+            Value::List(l) => match l.holds() {
+                Holds::Any => "[]interface {}",
+                Holds::Text => "[]string",
+                Holds::Int => "[]int",
+                Holds::Lists => "[][]interface {}",
+                Holds::Pairs => "[][2]interface {}",
+                Holds::Pair => "[2]interface {}",
+            },
+            Value::Map(Dict::Keyed(_, Holds::Lists)) => "map[interface {}][]interface {}",
+            Value::Map(Dict::Keyed(..)) => "map[interface {}]interface {}",
+            Value::Map(Dict::Own(_, Holds::Text)) => "map[string]string",
             Value::Map(_) => "map[string]interface {}",
             Value::Time(_) => "time.Time",
             Value::Duration(_) => "time.Duration",
-            Value::Function(_) => "func",
+            Value::Function(f) if f.signature.is_empty() => "func",
+            Value::Function(f) => f.signature,
+            Value::Object(o) => match **o {
+                Object::Month(_) => "time.Month",
+                Object::Weekday(_) => "time.Weekday",
+                Object::Zone(_) => "*time.Location",
+                Object::Version(_) => "*semver.Version",
+                Object::Certificate { .. } => "sprig.certificate",
+            },
         }
     }
 
@@ -90,7 +175,8 @@ impl<'a> Value<'a> {
         Ok(match self {
             Value::Nil => serde_json::Value::Null,
             Value::Bool(b) => (*b).into(),
-            Value::Int(n) | Value::Duration(n) => (*n).into(),
+            Value::Int(n) | Value::Int64(n) | Value::Duration(n) => (*n).into(),
+            Value::Byte(b) => (*b).into(),
             Value::Float(f) => match Number::from_f64(*f) {
                 Some(n) => n.into(),
                 None => return Err(format!("json: unsupported value: {}", go_float(*f))),
@@ -100,11 +186,23 @@ impl<'a> Value<'a> {
                 use base64::Engine;
                 base64::engine::general_purpose::STANDARD.encode(&**b).into()
             }
+            Value::List(List::Nil(_)) => serde_json::Value::Null,
             Value::List(l) => l.iter().map(|v| v.to_json()).collect::<Result<Vec<_>, _>>()?.into(),
-            Value::Map(m) => m.iter().map(|(k, v)| Ok((k.to_owned(), v.to_json()?))).collect::<Result<Map<_, _>, String>>()?.into(),
+            Value::Map(Dict::Keyed(..)) | Value::Function(_) => return Err(format!("json: unsupported type: {}", self.type_name())),
+            Value::Map(m) => m.iter().map(|(k, v)| Ok((k.into_owned(), v.to_json()?))).collect::<Result<Map<_, _>, String>>()?.into(),
             Value::Time(t) => crate::time::rfc3339(t).into(),
-            Value::Function(_) => return Err("json: unsupported type: func".into()),
+            Value::Object(o) => match &**o {
+                Object::Month(n) | Object::Weekday(n) => (*n).into(),
+                Object::Zone(_) => serde_json::json!({}),
+                Object::Version(v) => v.to_string().into(),
+                Object::Certificate { cert, key } => serde_json::json!({"Cert": cert, "Key": key}),
+            },
         })
+    }
+
+    /// As Go's `%v` prints it.
+    pub fn shown(&self) -> String {
+        crate::builtins::format(self)
     }
 
     /// JSON text as Go writes it: keys sorted, `<`, `>` and `&` escaped, floats without a needless point.
@@ -116,9 +214,9 @@ impl<'a> Value<'a> {
 
     pub(crate) fn write_json(&self, out: &mut String) -> Result<(), String> {
         match self {
-            Value::Nil => out.push_str("null"),
+            Value::Nil | Value::List(List::Nil(_)) => out.push_str("null"),
             Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-            Value::Int(n) | Value::Duration(n) => out.push_str(&n.to_string()),
+            Value::Int(n) | Value::Int64(n) | Value::Duration(n) => out.push_str(&n.to_string()),
             Value::Float(f) if f.is_finite() => out.push_str(&go_json_float(*f)),
             Value::Float(f) => return Err(format!("json: unsupported value: {}", go_float(*f))),
             Value::Text(s) => write_json_string(s, out),
@@ -132,10 +230,10 @@ impl<'a> Value<'a> {
                 }
                 out.push(']');
             }
-            Value::Map(m) => {
+            Value::Map(m) if !matches!(m, Dict::Keyed(..)) => {
                 out.push('{');
                 let mut pairs: Vec<_> = m.iter().collect();
-                pairs.sort_by(|a, b| a.0.cmp(b.0));
+                pairs.sort_by(|a, b| a.0.cmp(&b.0));
                 for (i, (k, v)) in pairs.iter().enumerate() {
                     if i > 0 {
                         out.push(',');
@@ -171,6 +269,11 @@ pub(crate) fn write_json_string(s: &str, out: &mut String) {
     out.push('"');
 }
 
+/// A float without its fraction as amd64 converts it: what does not fit is the smallest integer.
+pub fn whole(f: f64) -> i64 {
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&f) { f as i64 } else { i64::MIN }
+}
+
 /// A float as Go's JSON encoder writes it.
 pub fn go_json_float(f: f64) -> String {
     if f == 0.0 {
@@ -197,11 +300,10 @@ pub fn go_float(f: f64) -> String {
     if f == 0.0 {
         return if f.is_sign_negative() { "-0".into() } else { "0".into() };
     }
-    let exponent = f.abs().log10().floor() as i32;
     let text = format!("{f:e}");
-    let exact: i32 = text.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(exponent);
-    if !(-4..21).contains(&exact) {
-        let (mantissa, e) = text.split_once('e').unwrap_or((&text, "0"));
+    let (mantissa, e) = text.split_once('e').unwrap_or((&text, "0"));
+    // A million is `1e+06`, as every user of Go has met once.
+    if !(-4..6).contains(&e.parse().unwrap_or(0)) {
         let (sign, digits) = e.strip_prefix('-').map_or(('+', e), |d| ('-', d));
         return format!("{mantissa}e{sign}{digits:0>2}");
     }
@@ -209,10 +311,17 @@ pub fn go_float(f: f64) -> String {
 }
 
 impl<'a> List<'a> {
+    pub fn holds(&self) -> Holds {
+        match self {
+            List::Json(_) => Holds::Any,
+            List::Own(_, holds) | List::Nil(holds) => *holds,
+        }
+    }
     pub fn len(&self) -> usize {
         match self {
             List::Json(l) => l.len(),
-            List::Own(l) => l.len(),
+            List::Own(l, _) => l.len(),
+            List::Nil(_) => 0,
         }
     }
     pub fn is_empty(&self) -> bool {
@@ -221,7 +330,8 @@ impl<'a> List<'a> {
     pub fn get(&self, i: usize) -> Option<Value<'a>> {
         match self {
             List::Json(l) => l.get(i).map(Value::json),
-            List::Own(l) => l.get(i).cloned(),
+            List::Own(l, _) => l.get(i).cloned(),
+            List::Nil(_) => None,
         }
     }
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Value<'a>> + '_ {
@@ -233,7 +343,8 @@ impl<'a> Dict<'a> {
     pub fn len(&self) -> usize {
         match self {
             Dict::Json(m) => m.len(),
-            Dict::Own(m) => m.len(),
+            Dict::Own(m, _) => m.len(),
+            Dict::Keyed(m, _) => m.len(),
         }
     }
     pub fn is_empty(&self) -> bool {
@@ -242,13 +353,32 @@ impl<'a> Dict<'a> {
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         match self {
             Dict::Json(m) => m.get(key).map(Value::json),
-            Dict::Own(m) => m.get(key).cloned(),
+            Dict::Own(m, _) => m.get(key).cloned(),
+            Dict::Keyed(m, _) => m.iter().find(|(k, _)| matches!(k, Value::Text(t) if t == key)).map(|(_, v)| v.clone()),
         }
     }
-    pub fn iter(&self) -> Box<dyn Iterator<Item = (&str, Value<'a>)> + '_> {
+    /// The member under a key of any type; types have to agree.
+    pub fn at(&self, key: &Value<'a>) -> Option<Value<'a>> {
+        match (self, key) {
+            (_, Value::Text(k)) => self.get(k),
+            (Dict::Keyed(m, _), key) => m.iter().find(|(k, _)| k.same(key)).map(|(_, v)| v.clone()),
+            _ => None,
+        }
+    }
+    /// Members under their keys as texts.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = (Cow<'_, str>, Value<'a>)> + '_> {
         match self {
-            Dict::Json(m) => Box::new(m.iter().map(|(k, v)| (k.as_str(), Value::json(v)))),
-            Dict::Own(m) => Box::new(m.iter().map(|(k, v)| (k.as_str(), v.clone()))),
+            Dict::Json(m) => Box::new(m.iter().map(|(k, v)| (Cow::Borrowed(k.as_str()), Value::json(v)))),
+            Dict::Own(m, _) => Box::new(m.iter().map(|(k, v)| (Cow::Borrowed(k.as_str()), v.clone()))),
+            Dict::Keyed(m, _) => Box::new(m.iter().map(|(k, v)| (Cow::Owned(crate::builtins::format(k)), v.clone()))),
+        }
+    }
+    /// Members under their keys as they are.
+    pub fn pairs(&self) -> Vec<(Value<'a>, Value<'a>)> {
+        match self {
+            Dict::Json(m) => m.iter().map(|(k, v)| (Value::Text(Cow::Borrowed(k)), Value::json(v))).collect(),
+            Dict::Own(m, _) => m.iter().map(|(k, v)| (Value::text(k), v.clone())).collect(),
+            Dict::Keyed(m, _) => m.to_vec(),
         }
     }
 }
@@ -257,29 +387,47 @@ impl PartialEq for Value<'_> {
     /// Equality of the language: numbers by value, lists by element.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
+            (Value::Text(a), Value::Text(b)) => a == b,
+            _ if self.is_nil() || other.is_nil() => self.is_nil() && other.is_nil(),
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| x == y),
+            (Value::Map(a), Value::Map(b)) => a.same(b),
+            _ => match (self.as_int(), other.as_int()) {
+                (Some(a), Some(b)) => a == b,
+                (Some(a), None) => matches!(other, Value::Float(b) if a as f64 == *b),
+                (None, Some(b)) => matches!(self, Value::Float(a) if *a == b as f64),
+                (None, None) => self.same(other),
+            },
+        }
+    }
+}
+
+impl<'a> Value<'a> {
+    /// Deep equality, where types have to agree too: how members of maps are compared.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        match (self, other) {
             (Value::Nil, Value::Nil) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Int(a), Value::Int(b)) | (Value::Duration(a), Value::Duration(b)) => a == b,
-            (Value::Int(a), Value::Float(b)) | (Value::Float(b), Value::Int(a)) => *a as f64 == *b,
+            (Value::Int(a), Value::Int(b)) | (Value::Int64(a), Value::Int64(b)) | (Value::Duration(a), Value::Duration(b)) => a == b,
+            (Value::Byte(a), Value::Byte(b)) => a == b,
             (Value::Float(a), Value::Float(b)) => a == b,
             (Value::Text(a), Value::Text(b)) => a == b,
             (Value::Bytes(a), Value::Bytes(b)) => a == b,
-            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| x == y),
-            (Value::Map(a), Value::Map(b)) => a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| v.same(&w))),
+            (Value::List(a), Value::List(b)) => a.holds() == b.holds() && self.is_nil() == other.is_nil() && a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| x.same(&y)),
+            (Value::Map(a), Value::Map(b)) => self.type_name() == other.type_name() && a.same(b),
             (Value::Time(a), Value::Time(b)) => a.timestamp() == b.timestamp(),
+            (Value::Object(a), Value::Object(b)) => a == b,
             _ => false,
         }
     }
 }
 
-impl Value<'_> {
-    /// Deep equality, where an integer is never a float: how members of maps are compared.
+impl<'a> Dict<'a> {
     fn same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Value::Int(_), Value::Float(_)) | (Value::Float(_), Value::Int(_)) => false,
-            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| x.same(&y)),
-            _ => self == other,
-        }
+        self.len() == other.len()
+            && match self {
+                Dict::Keyed(m, _) => m.iter().all(|(k, v)| other.at(k).is_some_and(|w| v.same(&w))),
+                _ => self.iter().all(|(k, v)| other.get(&k).is_some_and(|w| v.same(&w))),
+            }
     }
 }
 

@@ -1,0 +1,125 @@
+//! Regular expressions in RE2's syntax, on an engine that needs time linear in the text.
+//!
+//! The engine's own syntax differs: here `\d`, `\w`, `\s` and `\b` mean ASCII, a class holds no classes, a repetition is
+//! at most 1000, and `\Q…\E` quotes. The pattern is rewritten so that it means what RE2 says.
+
+use regex::{Regex, RegexBuilder};
+
+/// Bytes of a compiled pattern.
+const MAX_COMPILED: usize = 1 << 20;
+/// The most that `{n}` may say.
+const MAX_REPEAT: u32 = 1000;
+
+/// Compiles a pattern; the error is worded as RE2 does.
+pub fn compile(pattern: &str) -> Result<Regex, String> {
+    let translated = translate(pattern)?;
+    RegexBuilder::new(&translated).size_limit(MAX_COMPILED).build().map_err(|e| describe(pattern, &e))
+}
+
+fn translate(pattern: &str) -> Result<String, String> {
+    let chars: Vec<char> = pattern.chars().collect();
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut class = false;
+    let mut i = 0;
+    while let Some(&c) = chars.get(i) {
+        let next = chars.get(i + 1).copied();
+        match (c, class) {
+            ('\\', _) => {
+                i += escape(&chars, i, class, &mut out)?;
+                continue;
+            }
+            ('[', false) => {
+                class = true;
+                out.push('[');
+                if next == Some('^') {
+                    out.push('^');
+                    i += 1;
+                }
+                // What closes a class closes nothing at its beginning.
+                if chars.get(i + 1) == Some(&']') {
+                    out.push_str("\\]");
+                    i += 1;
+                }
+            }
+            ('[', true) if next == Some(':') => match chars[i..].windows(2).position(|w| w == [':', ']']) {
+                Some(end) => {
+                    out.extend(&chars[i..i + end + 2]);
+                    i += end + 2;
+                    continue;
+                }
+                None => out.push_str("\\["),
+            },
+            ('[' | '&' | '~', true) => out.extend(['\\', c]),
+            ('-', true) if next == Some('-') => out.push_str("\\-"),
+            (']', true) => {
+                class = false;
+                out.push(']');
+            }
+            ('{', false) => match repetition(&chars[i..]) {
+                Some((low, high)) => {
+                    if low.max(high) > MAX_REPEAT {
+                        let text: String = chars[i..].iter().take_while(|c| **c != '}').collect();
+                        return Err(format!("error parsing regexp: invalid repeat count: `{text}}}`"));
+                    }
+                    out.push('{');
+                }
+                // Anything else in braces is text.
+                None => out.push_str("\\{"),
+            },
+            ('}', false) if !chars[..i].iter().rposition(|c| *c == '{').is_some_and(|open| repetition(&chars[open..]).is_some()) => out.push_str("\\}"),
+            _ => out.push(c),
+        }
+        i += 1;
+    }
+    Ok(out)
+}
+
+/// Writes what an escape at `i` means and tells how long it is.
+fn escape(chars: &[char], i: usize, class: bool, out: &mut String) -> Result<usize, String> {
+    let Some(&c) = chars.get(i + 1) else { return Err("error parsing regexp: trailing backslash at end of expression: ``".into()) };
+    match c {
+        'd' => out.push_str("[0-9]"),
+        'D' => out.push_str("[^0-9]"),
+        'w' => out.push_str("[0-9A-Za-z_]"),
+        'W' => out.push_str("[^0-9A-Za-z_]"),
+        's' => out.push_str("[\\t\\n\\f\\r ]"),
+        'S' => out.push_str("[^\\t\\n\\f\\r ]"),
+        'b' if !class => out.push_str("(?-u:\\b)"),
+        'Q' if !class => {
+            let end = chars[i..].windows(2).position(|w| w == ['\\', 'E']);
+            let quoted: String = chars[i + 2..end.map_or(chars.len(), |e| i + e)].iter().collect();
+            out.push_str(&regex::escape(&quoted));
+            return Ok(end.map_or(chars.len() - i, |e| e + 2));
+        }
+        _ => out.extend(['\\', c]),
+    }
+    Ok(2)
+}
+
+/// `{2}`, `{2,}` or `{2,3}`.
+fn repetition(chars: &[char]) -> Option<(u32, u32)> {
+    let end = chars.iter().position(|c| *c == '}')?;
+    let inner: String = chars[1..end].iter().collect();
+    let number = |s: &str| if s.bytes().all(|b| b.is_ascii_digit()) { s.parse().ok() } else { None };
+    match inner.split_once(',') {
+        None => number(&inner).map(|n| (n, n)),
+        Some((low, "")) => number(low).map(|n| (n, n)),
+        Some((low, high)) => Some((number(low)?, number(high)?)),
+    }
+}
+
+/// The error of a bad pattern, as RE2 words it where the reason is the same.
+fn describe(pattern: &str, e: &regex::Error) -> String {
+    let text = e.to_string();
+    if text.contains("unclosed group") {
+        return format!("error parsing regexp: missing closing ): `{pattern}`");
+    }
+    if text.contains("unclosed character class") {
+        return format!("error parsing regexp: missing closing ]: `{pattern}`");
+    }
+    if text.contains("repetition operator missing expression") {
+        return format!("error parsing regexp: missing argument to repetition operator: `{}`", &pattern[..1.min(pattern.len())]);
+    }
+    let last = text.lines().last().unwrap_or("").trim_start_matches("error: ");
+    format!("error parsing regexp: {last}: `{pattern}`")
+}
