@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::value::{Value, Variables};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub enum Type {
     Unknown,
     Nil,
     Bool,
@@ -30,7 +30,7 @@ enum Type {
 
 /// What a list holds, where that is known: of lists that the expression itself makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Element {
+pub enum Element {
     Any,
     Bool,
     Int,
@@ -118,12 +118,47 @@ impl Type {
     }
 }
 
-pub fn check(root: &Node, variables: &Variables, functions: Functions) -> Result<(), Error> {
+/// The kinds of variables, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Kinds(Vec<(String, Type)>);
+
+impl Kinds {
+    pub fn of(variables: &Variables) -> Self {
+        Self(variables.iter().map(|(name, v)| (name.to_owned(), Type::of(v))).collect())
+    }
+    fn get(&self, name: &str) -> Option<Type> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, t)| *t)
+    }
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(n, _)| n.as_str())
+    }
+}
+
+/// A number for the kind of a value: values of one number are checked alike.
+pub fn kind_number(v: &Value) -> u64 {
+    match Type::of(v) {
+        Type::Unknown => 0,
+        Type::Nil => 1,
+        Type::Bool => 2,
+        Type::Int => 3,
+        Type::Float => 4,
+        Type::Text => 5,
+        Type::List(_) => 6,
+        Type::Map => 7,
+        Type::Time => 8,
+        Type::Duration => 9,
+        Type::Functions => 10,
+        Type::Keyed => 11,
+        Type::Other => 12,
+    }
+}
+
+pub fn check(root: &Node, variables: &Kinds, functions: Functions) -> Result<(), Error> {
     Checker { variables, functions, names: Vec::new(), scopes: Vec::new() }.visit(root).map(|_| ())
 }
 
-struct Checker<'a, 'v> {
-    variables: &'a Variables<'v>,
+struct Checker<'a> {
+    variables: &'a Kinds,
     functions: Functions,
     names: Vec<(&'a str, Type)>,
     /// The functions whose predicates are being looked at and the types of their elements, innermost last.
@@ -134,7 +169,7 @@ fn mismatch(n: &Node, op: Op, a: Type, b: Type) -> Error {
     Error::compile(n.at, format!("invalid operation: {} (mismatched types {} and {})", op.shown(), a.shown(), b.shown()))
 }
 
-impl<'a> Checker<'a, '_> {
+impl<'a> Checker<'a> {
     fn visit(&mut self, n: &'a Node) -> Result<Type, Error> {
         crate::with_room(|| self.kind(n))
     }
@@ -272,8 +307,8 @@ impl<'a> Checker<'a, '_> {
         if let Some((_, t)) = self.names.iter().rev().find(|(x, _)| *x == name) {
             return Ok(*t);
         }
-        if let Some(v) = self.variables.get(name) {
-            return Ok(Type::of(v));
+        if let Some(t) = self.variables.get(name) {
+            return Ok(t);
         }
         if name == "$env" {
             return Ok(Type::Unknown);
@@ -296,7 +331,7 @@ impl<'a> Checker<'a, '_> {
         {
             let Kind::Text(k) = &property.kind else { return Ok(Type::Unknown) };
             return match self.variables.get(k) {
-                Some(v) => Ok(Type::of(v)),
+                Some(t) => Ok(t),
                 None if optional => Ok(Type::Unknown),
                 None => Err(Error::compile(at, format!("unknown name {k}"))),
             };

@@ -16,6 +16,7 @@ mod builtins;
 mod check;
 mod error;
 mod eval;
+pub mod index;
 mod jsonpath;
 mod lexer;
 mod parser;
@@ -31,6 +32,7 @@ pub use trace::falsified;
 pub use value::{Dict, Function, Holds, List, Object, Value, Variables};
 
 use ast::Node;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Functions beyond the builtins that an expression may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +50,8 @@ pub struct Program {
     source: String,
     root: Node,
     functions: Functions,
+    /// The kinds of variables that the check last passed for.
+    passed: AtomicU64,
 }
 
 impl Program {
@@ -57,7 +61,7 @@ impl Program {
 
     pub fn parse_with(source: &str, functions: Functions) -> Result<Self, Error> {
         let root = parser::parse(source, functions).map_err(|e| e.within(source))?;
-        Ok(Self { source: source.to_owned(), root, functions })
+        Ok(Self { source: source.to_owned(), root, functions, passed: AtomicU64::new(u64::MAX) })
     }
 
     pub fn source(&self) -> &str {
@@ -65,8 +69,20 @@ impl Program {
     }
 
     /// Refuses what can be seen to fail without running: unknown names, and operations on variables of the wrong kind.
+    ///
+    /// What a check needs to know of the variables is their kinds, so it is made once for those of one kind.
     pub fn check(&self, variables: &Variables) -> Result<(), Error> {
-        check::check(&self.root, variables, self.functions).map_err(|e| e.within(&self.source))
+        let shape = variables.shape();
+        if self.passed.load(Ordering::Relaxed) == shape {
+            return Ok(());
+        }
+        self.check_kinds(&variables.kinds())?;
+        self.passed.store(shape, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn check_kinds(&self, kinds: &check::Kinds) -> Result<(), Error> {
+        check::check(&self.root, kinds, self.functions).map_err(|e| e.within(&self.source))
     }
 
     /// Checks, then evaluates.

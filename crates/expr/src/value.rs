@@ -435,6 +435,9 @@ impl<'a> Dict<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Variables<'a> {
     entries: Vec<(&'a str, Value<'a>)>,
+    /// Those from here on are not in `$env`.
+    unlisted: Vec<(&'a str, Value<'a>)>,
+    shape: u64,
 }
 
 impl<'a> Variables<'a> {
@@ -442,25 +445,48 @@ impl<'a> Variables<'a> {
         Self::default()
     }
     #[must_use]
-    pub fn with(mut self, name: &'a str, v: &'a serde_json::Value) -> Self {
-        self.entries.push((name, Value::json(v)));
-        self
+    pub fn with(self, name: &'a str, v: &'a serde_json::Value) -> Self {
+        self.with_value(name, Value::json(v))
     }
     #[must_use]
-    pub fn with_text(mut self, name: &'a str, v: &'a str) -> Self {
-        self.entries.push((name, Value::Text(Cow::Borrowed(v))));
-        self
+    pub fn with_text(self, name: &'a str, v: &'a str) -> Self {
+        self.with_value(name, Value::Text(Cow::Borrowed(v)))
     }
     #[must_use]
     pub fn with_value(mut self, name: &'a str, v: Value<'a>) -> Self {
+        self.note(name, &v);
         self.entries.push((name, v));
         self
     }
+    /// A variable that `$env` does not show.
+    #[must_use]
+    pub fn with_unlisted(mut self, name: &'a str, v: Value<'a>) -> Self {
+        self.note(name, &v);
+        self.unlisted.push((name, v));
+        self
+    }
     pub fn get(&self, name: &str) -> Option<&Value<'a>> {
-        self.entries.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+        self.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+    }
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Value<'a>)> {
+        self.entries.iter().chain(&self.unlisted).map(|(n, v)| (*n, v))
     }
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|(n, _)| *n)
+        self.iter().map(|(n, _)| n)
+    }
+
+    /// Names and kinds as one number, made up as variables are added.
+    fn note(&mut self, name: &str, v: &Value) {
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        let start = self.shape ^ 0xcbf2_9ce4_8422_2325;
+        let named = name.bytes().fold(start, |h, b| (h ^ u64::from(b)).wrapping_mul(PRIME));
+        self.shape = (named ^ crate::check::kind_number(v)).wrapping_mul(PRIME);
+    }
+    pub(crate) fn shape(&self) -> u64 {
+        self.shape
+    }
+    pub(crate) fn kinds(&self) -> crate::check::Kinds {
+        crate::check::Kinds::of(self)
     }
     /// All of them as one map: `$env`.
     pub fn as_map(&self) -> Value<'a> {
