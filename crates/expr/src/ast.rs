@@ -4,8 +4,10 @@ use regex::Regex;
 
 #[derive(Debug)]
 pub struct Node {
-    /// Byte offset in the source.
+    /// Byte offset in the source: that of the operator, where there is one.
     pub at: usize,
+    /// The whole of it.
+    pub span: std::ops::Range<usize>,
     /// Levels of nodes from here down.
     pub height: usize,
     pub kind: Kind,
@@ -112,14 +114,5 @@ impl Node {
             Kind::Let { value, body, .. } => vec![value, body],
             _ => Vec::new(),
         }
-    }
-
-    pub fn names<'a>(&'a self, out: &mut Vec<&'a str>) {
-        if let Kind::Name(n) = &self.kind
-            && !out.contains(&n.as_str())
-        {
-            out.push(n);
-        }
-        self.children().into_iter().for_each(|c| c.names(out));
     }
 }

@@ -126,6 +126,24 @@ impl Kinds {
     pub fn of(variables: &Variables) -> Self {
         Self(variables.iter().map(|(name, v)| (name.to_owned(), Type::of(v))).collect())
     }
+    /// A variable that is a text.
+    #[must_use]
+    pub fn text(mut self, name: &str) -> Self {
+        self.0.push((name.to_owned(), Type::Text));
+        self
+    }
+    /// A variable that is a map of anything.
+    #[must_use]
+    pub fn map(mut self, name: &str) -> Self {
+        self.0.push((name.to_owned(), Type::Map));
+        self
+    }
+    /// A variable of which nothing is known.
+    #[must_use]
+    pub fn unknown(mut self, name: &str) -> Self {
+        self.0.push((name.to_owned(), Type::Unknown));
+        self
+    }
     fn get(&self, name: &str) -> Option<Type> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, t)| *t)
     }
@@ -319,8 +337,15 @@ impl<'a> Checker<'a> {
         if name == "sprig" && self.functions == Functions::Metadata {
             return Ok(Type::Functions);
         }
-        let close = self.variables.names().find(|v| distance(v, name) <= 2 && name.len() > 3);
-        let hint = close.map(|c| format!(": did you mean {c}?")).unwrap_or_default();
+        let mut known: Vec<&str> = Vec::new();
+        self.variables.names().for_each(|n| known.push(n));
+        builtins::names(self.functions).for_each(|n| known.push(n));
+        self.names.iter().for_each(|(n, _)| known.push(n));
+        let hint = if name == "sprig" || builtins::is_metadata_function(name) {
+            ": it is known in submit.metadata only".to_owned()
+        } else {
+            closest(name, known.into_iter()).map(|c| format!(": did you mean {c}?")).unwrap_or_default()
+        };
         Err(Error::compile(n.at, format!("unknown name {name}{hint}")))
     }
 
@@ -562,6 +587,16 @@ fn arithmetic(a: Type, b: Type) -> Type {
 
 fn comparable(a: Type, b: Type) -> bool {
     a == b || (matches!(a, Type::List(_)) && matches!(b, Type::List(_))) || a == Type::Unknown || b == Type::Unknown || a == Type::Nil || b == Type::Nil || (matches!(a, Type::Int | Type::Float) && matches!(b, Type::Int | Type::Float))
+}
+
+/// The name that is meant, if one is so near that it must be.
+pub fn closest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let allowed = match name.chars().count() {
+        0..=2 => 0,
+        3..=5 => 1,
+        _ => 2,
+    };
+    known.map(|k| (distance(k, name), k)).filter(|(d, _)| *d <= allowed).min().map(|(_, k)| k)
 }
 
 /// How many letters have to change to make one word the other.

@@ -126,6 +126,10 @@ impl<'a> Eval<'_, 'a> {
             },
             Kind::Method { of, name, optional, arguments } => {
                 if let Some(f) = self.sprig(of, name) {
+                    if f.is_nil() {
+                        let hint = crate::sprig::closest(name).map(|c| format!(": did you mean {c}?")).unwrap_or_default();
+                        return Err(Error::run(n.at, format!("sprig has no function {name}{hint}")));
+                    }
                     return self.call_value(f, arguments, n.at);
                 }
                 let target = self.node(of)?;

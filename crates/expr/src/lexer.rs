@@ -19,6 +19,8 @@ pub enum Token {
 pub struct Spanned {
     pub token: Token,
     pub at: usize,
+    /// Just behind it.
+    pub until: usize,
 }
 
 /// Operators that are written as words.
@@ -55,7 +57,7 @@ pub fn tokens(source: &str) -> Result<Vec<Spanned>, Error> {
         let end = token == Token::End;
         // The end is drawn under the last character, as the original does.
         let at = if end { source.char_indices().next_back().map_or(0, |(i, _)| i) } else { at };
-        out.push(Spanned { token, at });
+        out.push(Spanned { token, at, until: l.at });
         if end {
             return Ok(out);
         }

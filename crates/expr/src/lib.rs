@@ -21,14 +21,17 @@ mod jsonpath;
 mod lexer;
 mod parser;
 mod pattern;
+mod places;
 mod sprig;
 mod time;
 mod trace;
 mod value;
 
+pub use check::Kinds;
+pub use places::Place;
 pub use error::{Error, Kind as ErrorKind};
 pub use eval::Limits;
-pub use trace::falsified;
+pub use trace::{Outcome as PartOutcome, Part, explain, falsified};
 pub use value::{Dict, Function, Holds, List, Object, Value, Variables};
 
 use ast::Node;
@@ -81,7 +84,15 @@ impl Program {
         Ok(())
     }
 
-    pub(crate) fn check_kinds(&self, kinds: &check::Kinds) -> Result<(), Error> {
+    /// The same where only the kinds of the variables are known, or not even those.
+    ///
+    /// ```
+    /// let kinds = expr::Kinds::default().text("discriminator").unknown("payload");
+    /// let refused = |s: &str| expr::Program::parse(s).unwrap().check_kinds(&kinds).is_err();
+    /// assert!(refused("discriminator == 5") && refused("paylod.x == 5"));
+    /// assert!(!refused("payload.x == 5"));
+    /// ```
+    pub fn check_kinds(&self, kinds: &Kinds) -> Result<(), Error> {
         check::check(&self.root, kinds, self.functions).map_err(|e| e.within(&self.source))
     }
 
@@ -95,11 +106,9 @@ impl Program {
         eval::run(&self.root, variables, self.functions, limits).map_err(|e| e.within(&self.source))
     }
 
-    /// Names of variables that the expression reads.
-    pub fn names(&self) -> Vec<&str> {
-        let mut out = Vec::new();
-        self.root.names(&mut out);
-        out
+    /// The places that the expression reads.
+    pub fn places(&self) -> Vec<Place> {
+        places::places(&self.root)
     }
 
     pub(crate) fn root(&self) -> &Node {
@@ -111,9 +120,4 @@ impl Program {
 /// height, the caller's stack has not a known one.
 fn with_room<T>(f: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(64 << 10, 1 << 20, f)
-}
-
-/// Whether a name is one of the functions of the language.
-pub fn is_function(name: &str) -> bool {
-    builtins::is_builtin(name) || builtins::is_metadata_function(name)
 }

@@ -24,7 +24,7 @@ pub fn parse(source: &str, functions: Functions) -> Result<Node, Error> {
     let mut p = Parser { tokens, at: 0, closures: 0, depth: 0, nodes: 0, functions };
     let root = p.sequence()?;
     if p.token() != &Token::End {
-        return Err(p.unexpected());
+        return Err(p.unexpected("an operator or the end"));
     }
     Ok(root)
 }
@@ -96,22 +96,28 @@ impl Parser {
     fn is_bracket(&self, c: char) -> bool {
         self.token() == &Token::Bracket(c)
     }
-    fn unexpected(&self) -> Error {
-        Error::compile(self.position(), format!("unexpected token {}", self.token().shown()))
+    /// What stands here is not what may; `wanted` says what is.
+    fn unexpected(&self, wanted: &str) -> Error {
+        let hint = match self.token() {
+            Token::Operator("=") if self.at > 0 => "; to compare write `==`".to_owned(),
+            Token::End => format!("; the expression ends where {wanted} is missing"),
+            _ => format!(", expected {wanted}"),
+        };
+        Error::compile(self.position(), format!("unexpected token {}{hint}", self.token().shown()))
     }
     fn expect_operator(&mut self, o: &str) -> Result<(), Error> {
         if self.is_operator(o) {
             self.advance();
             return Ok(());
         }
-        Err(self.unexpected())
+        Err(self.unexpected(&if o == "," { "`,` or what closes the list".to_owned() } else { format!("`{o}`") }))
     }
     fn expect_bracket(&mut self, c: char) -> Result<(), Error> {
         if self.is_bracket(c) {
             self.advance();
             return Ok(());
         }
-        Err(self.unexpected())
+        Err(self.unexpected(&format!("`{c}`")))
     }
     fn expect_name(&mut self) -> Result<String, Error> {
         match self.token().clone() {
@@ -119,7 +125,7 @@ impl Parser {
                 self.advance();
                 Ok(n)
             }
-            _ => Err(self.unexpected()),
+            _ => Err(self.unexpected("a name")),
         }
     }
     fn node(&mut self, at: usize, kind: Kind) -> Result<Node, Error> {
@@ -127,7 +133,9 @@ impl Parser {
         if self.nodes > MAX_NODES {
             return Err(Error::compile(at, format!("compilation failed: expression exceeds maximum allowed nodes ({MAX_NODES})")));
         }
-        let mut node = Node { at, height: 0, kind };
+        let until = self.at.checked_sub(1).map_or(0, |i| self.tokens[i].until);
+        let mut node = Node { at, span: at..until, height: 0, kind };
+        node.span.start = node.children().iter().map(|c| c.span.start).fold(at, usize::min);
         node.height = 1 + node.children().iter().map(|c| c.height).max().unwrap_or(0);
         if node.height > MAX_HEIGHT {
             return Err(Error::compile(at, format!("the expression chains more than {MAX_HEIGHT} operations; split it")));
@@ -151,7 +159,7 @@ impl Parser {
                 nodes.push(last);
                 self.node(at, Kind::Sequence(nodes))
             }
-            None => Err(self.unexpected()),
+            None => Err(self.unexpected("a value")),
         }
     }
 
@@ -357,8 +365,9 @@ impl Parser {
         }
         if self.is_bracket('(') {
             self.advance();
-            let inner = self.sequence()?;
+            let mut inner = self.sequence()?;
             self.expect_bracket(')')?;
+            inner.span = at..self.tokens[self.at - 1].until;
             return self.postfix(inner);
         }
         if self.closures > 0 && (self.is_operator("#") || self.is_operator(".")) {
@@ -413,7 +422,7 @@ impl Parser {
             }
             Token::Bracket('[') => self.list(at)?,
             Token::Bracket('{') => self.map(at)?,
-            _ => return Err(self.unexpected()),
+            _ => return Err(self.unexpected("a value")),
         };
         self.postfix(node)
     }
@@ -444,7 +453,7 @@ impl Parser {
                     break;
                 }
                 if self.is_operator(",") {
-                    return Err(self.unexpected());
+                    return Err(self.unexpected("a value"));
                 }
             }
             let key_at = self.position();
@@ -614,7 +623,7 @@ impl Parser {
 fn unchain(node: Node) -> (Node, bool) {
     match node.kind {
         Kind::Chain(inner) => (*inner, true),
-        kind => (Node { at: node.at, height: node.height, kind }, false),
+        kind => (Node { at: node.at, span: node.span, height: node.height, kind }, false),
     }
 }
 

@@ -88,6 +88,9 @@ pub struct Outcome {
     /// Bindings whose selector was false beyond those that are named.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_not_matched: usize,
+    /// Reasons, and how many bindings beyond those that are named failed for each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more_failed: BTreeMap<String, usize>,
     /// Why nothing could be dispatched at all.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,

@@ -3,6 +3,7 @@
 use crate::event::Caller;
 use apiserver::{ApiServer, User};
 use http::Request;
+use http_body_util::BodyExt;
 use kube::Client;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -71,8 +72,11 @@ pub fn path(plural: &str, namespace: &str, name: &str) -> String {
     out
 }
 
+/// What is escaped in a segment of a path: all but RFC 3986's unreserved characters.
+const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 pub fn encode(segment: &str) -> String {
-    percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
+    percent_encoding::utf8_percent_encode(segment, RESERVED).to_string()
 }
 
 impl Api {
@@ -115,7 +119,6 @@ impl Api {
         let request = request.body(serde_json::to_vec(payload).unwrap_or_default()).map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
         let response = self.client.send(request.map(kube::client::Body::from)).await.map_err(refusal)?;
         let status = response.status().as_u16();
-        use http_body_util::BodyExt;
         let body = response.into_body().collect().await.map_err(|e| Refusal { code: 0, reason: String::new(), message: e.to_string() })?.to_bytes();
         let v: Value = serde_json::from_slice(&body).unwrap_or_default();
         if status == 200 { Ok(v) } else { Err(Refusal { code: status, reason: String::new(), message: v["message"].as_str().unwrap_or("the server refused the event").to_owned() }) }
@@ -143,8 +146,23 @@ impl Api {
     pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value, Refusal> {
         self.send("PATCH", path, "application/merge-patch+json", serde_json::to_vec(patch).unwrap_or_default()).await
     }
-    pub async fn apply(&self, path: &str, o: &Value) -> Result<Value, Refusal> {
-        self.send("PATCH", path, "application/apply-patch+yaml", serde_json::to_vec(o).unwrap_or_default()).await
+    /// Server-side apply; the answer is what the server warns of.
+    pub async fn apply(&self, path: &str, o: &Value) -> Result<Vec<String>, Refusal> {
+        let body = serde_json::to_vec(o).unwrap_or_default();
+        let request = Request::builder().method("PATCH").uri(path).header(http::header::CONTENT_TYPE, "application/apply-patch+yaml").body(body.into());
+        let request = request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+        let response = self.client.send(request).await.map_err(refusal)?;
+        let code = response.status().as_u16();
+        // `299 - "text"`
+        let warnings = response.headers().get_all(http::header::WARNING).iter().filter_map(|w| std::str::from_utf8(w.as_bytes()).ok()?.splitn(3, ' ').nth(2).and_then(|quoted| serde_json::from_str(quoted).ok()));
+        let warnings: Vec<String> = warnings.collect();
+        if code < 300 {
+            return Ok(warnings);
+        }
+        let body = response.into_body().collect().await.map_err(|e| Refusal { code: 0, reason: String::new(), message: e.to_string() })?.to_bytes();
+        let status: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let text = |k: &str| status[k].as_str().unwrap_or("").to_owned();
+        Err(Refusal { code, reason: text("reason"), message: text("message") })
     }
     pub async fn delete(&self, path: &str, options: &Value) -> Result<Value, Refusal> {
         self.send("DELETE", path, "application/json", serde_json::to_vec(options).unwrap_or_default()).await

@@ -21,8 +21,16 @@ fn text<'a>(o: &'a Value, pointer: &str) -> &'a str {
     o.pointer(pointer).and_then(Value::as_str).unwrap_or("")
 }
 
-/// Server-side apply of one object; the answer is its name, as `kind/name`.
-pub async fn apply(api: &Api, o: &Value, default_namespace: &str) -> Result<String, String> {
+/// An object that was applied.
+pub struct Applied {
+    /// `kind/name`
+    pub name: String,
+    /// What the server finds doubtful about it.
+    pub warnings: Vec<String>,
+}
+
+/// Server-side apply of one object.
+pub async fn apply(api: &Api, o: &Value, default_namespace: &str) -> Result<Applied, String> {
     let (version, kind) = (text(o, "/apiVersion"), text(o, "/kind"));
     if version.is_empty() || kind.is_empty() {
         return Err("an object needs apiVersion and kind".into());
@@ -41,8 +49,9 @@ pub async fn apply(api: &Api, o: &Value, default_namespace: &str) -> Result<Stri
     let shown = format!("{}/{}", kind.to_lowercase(), text(o, "/metadata/name"));
     if text(o, "/metadata/name").is_empty() {
         let made = api.create(&format!("{place}?fieldManager=triggerfish"), o).await.map_err(|e| e.message)?;
-        return Ok(format!("{}/{}", kind.to_lowercase(), text(&made, "/metadata/name")));
+        return Ok(Applied { name: format!("{}/{}", kind.to_lowercase(), text(&made, "/metadata/name")), warnings: Vec::new() });
     }
-    api.apply(&format!("{place}/{}?fieldManager=triggerfish&force=true", encode(text(o, "/metadata/name"))), o).await.map_err(|e| format!("{shown}: {e}"))?;
-    Ok(shown)
+    let applied = api.apply(&format!("{place}/{}?fieldManager=triggerfish&force=true", encode(text(o, "/metadata/name"))), o).await;
+    let warnings = applied.map_err(|e| format!("{shown}: {e}"))?;
+    Ok(Applied { name: shown, warnings })
 }

@@ -122,10 +122,10 @@ fn dispatch_case(v: &Value) -> Result<(), String> {
     let instance = text("instanceID");
     match Facts::of(&event) {
         Err(_) => return if output["ok"] == false { Ok(()) } else { Err("the payload was refused".into()) },
-        Ok(mut facts) => {
+        Ok(facts) => {
             for b in input["bindings"].as_array().unwrap() {
                 let binding = Binding::read(b).map_err(|e| format!("binding: {e}"))?;
-                let start = match route::decide(&binding, &mut facts) {
+                let start = match route::decide(&binding, &facts) {
                     Decision::Fail { .. } => {
                         failures += 1;
                         continue;

@@ -74,7 +74,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("runtime", &["workflow", "clock"]),
     ("api", &["event", "kind", "kube_api", "bus", "route", "workflow", "clock", "lookup"]),
     ("serve", &["event", "kind", "kube_api", "bus", "route", "workflow", "runtime", "api", "clock", "manifest", "lookup"]),
-    ("cli", &["kube_api", "manifest", "runtime", "serve", "workflow"]),
+    ("cli", &["kube_api", "manifest", "route", "runtime", "serve", "workflow"]),
 ];
 
 #[test]

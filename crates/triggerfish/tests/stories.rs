@@ -454,9 +454,40 @@ fn a_malformed_expression_is_refused_when_it_is_applied() {
     std::fs::write(&file, HELLO.replace("payload.message != nil", "payload.message ==")).unwrap();
     let out = server.cli(&["apply", "-f", file.to_str().unwrap()]);
     assert!(!out.ok);
-    assert!(out.stderr.contains("spec.event.selector") && out.stderr.contains("unexpected token EOF (1:18)"), "{}", out.stderr);
+    assert!(out.stderr.contains("spec.event.selector") && out.stderr.contains("a value is missing (1:18)"), "{}", out.stderr);
     std::fs::write(&file, HELLO.replace("payload.message != nil", "nope == 1")).unwrap();
     assert!(server.cli(&["apply", "-f", file.to_str().unwrap()]).stderr.contains("unknown name nope"));
+    // What can be seen to be wrong is refused too, and what is only doubtful is said.
+    std::fs::write(&file, HELLO.replace("payload.message != nil", "discriminator == 5")).unwrap();
+    assert!(server.cli(&["apply", "-f", file.to_str().unwrap()]).stderr.contains("mismatched types string and int"));
+    std::fs::write(&file, HELLO.replace("payload.message != nil", "metadata[\"X-GitHub-Event\"] == \"push\"")).unwrap();
+    let out = server.cli(&["apply", "-f", file.to_str().unwrap()]);
+    assert!(out.ok && out.stderr.contains("write \"x-github-event\"") && out.stderr.contains("is a list and never equals a string"), "{}", out.stderr);
+}
+
+#[test]
+fn an_expression_can_be_tried_and_says_why() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    for n in 0..25 {
+        server.apply(&HELLO.replace("name: hello\nspec:\n  event", &format!("name: b{n}\nspec:\n  event")).replace("payload.message != nil", &format!("payload.message == \"{n}\" && payload.deep.er == 1")));
+    }
+    let answer = post(&server, &token, r#"{"message":"7"}"#);
+    let id = answer.header("location").rsplit('/').next().unwrap().to_owned();
+    let out = server.cli(&["event", "show", &id, "-n", "argo"]);
+    let shown = out.stdout + &out.stderr;
+    assert!(shown.contains("argo/b7: error") && shown.contains("24 more did not match"), "{shown}");
+    let explained = server.cli(&["event", "explain", &id, "-n", "argo"]).stdout;
+    assert!(explained.contains("argo/b3: not matched, false is: payload.message == \"3\" (payload.message is \"7\")"), "{explained}");
+    let one = server.cli(&["event", "explain", &id, "-n", "argo", "--binding", "b7"]).stdout;
+    assert!(one.contains("▶ payload.deep.er") && one.contains("cannot fetch er from <nil>"), "{one}");
+    assert_eq!(server.cli(&["expr", "eval", "--event", &id, "-n", "argo", "len(payload.message)"]).stdout, "1\n");
+    let script = server.dir.path().join("name.expr");
+    std::fs::write(&script, "sprig.kebabcase(payload.title)\n").unwrap();
+    let out = server.cli(&["expr", "eval", "--metadata", "-f", script.to_str().unwrap(), "--payload", r#"{"title":"HelloBigWorld"}"#]);
+    assert_eq!(out.stdout, "\"hello-big-world\"\n", "{}", out.stderr);
+    let out = server.cli(&["expr", "eval", "paylod.x"]);
+    assert!(!out.ok && out.stderr.contains("did you mean payload?"), "{}", out.stderr);
 }
 
 #[test]

@@ -74,6 +74,12 @@ pub fn is_builtin(name: &str) -> bool {
 pub fn is_metadata_function(name: &str) -> bool {
     METADATA.iter().any(|(n, _)| *n == name)
 }
+/// Every name that may be called.
+pub fn names(functions: Functions) -> impl Iterator<Item = &'static str> {
+    let more = METADATA.iter().map(|(n, _)| *n).chain(["sprig"]).filter(move |_| functions == Functions::Metadata);
+    PREDICATES.iter().map(|(n, _)| *n).chain(FUNCTIONS.iter().map(|(n, ..)| *n)).chain(more)
+}
+
 /// A function that is named and not called.
 pub fn function_value(name: &str, functions: Functions) -> Option<Function> {
     if let Some((name, ..)) = FUNCTIONS.iter().find(|(n, ..)| *n == name) {

@@ -117,6 +117,11 @@ impl<K: Hash + Eq + Clone> Index<K> {
         self.by_owner.is_empty()
     }
 
+    /// All owners, in no order.
+    pub fn owners(&self) -> impl Iterator<Item = &K> {
+        self.by_owner.keys()
+    }
+
     /// Enters an owner's selector, in place of the one it had.
     pub fn insert(&mut self, owner: K, program: Arc<Program>) {
         self.remove(&owner);

@@ -358,6 +358,11 @@ pub fn function(name: &str) -> Option<&'static Function> {
     FUNCTIONS.binary_search_by(|f| f.name.cmp(name)).ok().map(|i| &FUNCTIONS[i])
 }
 
+/// The function that a misspelt name means.
+pub fn closest(name: &str) -> Option<&'static str> {
+    crate::check::closest(name, FUNCTIONS.iter().map(|f| f.name))
+}
+
 /// The whole map, for expressions that name it without a member.
 pub fn map<'a>() -> Value<'a> {
     Value::map(FUNCTIONS.iter().map(|f| (f.name.to_owned(), f.value())).collect())
@@ -372,7 +377,8 @@ impl Function {
     pub fn steps(&self) -> u64 {
         match self.name {
             "bcrypt" | "htpasswd" | "getHostByName" => 100_000,
-            name if name.starts_with("gen") => 100_000,
+            "genPrivateKey" => 900_000,
+            name if name.starts_with("gen") => 300_000,
             _ => 1,
         }
     }

@@ -21,6 +21,9 @@ pub fn record(r: &Record) -> Value {
         if o.more_not_matched > 0 {
             out["moreNotMatched"] = json!(o.more_not_matched);
         }
+        if !o.more_failed.is_empty() {
+            out["moreFailed"] = json!(o.more_failed);
+        }
         if !o.error.is_empty() {
             out["error"] = json!(o.error);
         }

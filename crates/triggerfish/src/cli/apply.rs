@@ -22,7 +22,10 @@ impl Apply {
             let text = read(&file)?;
             for o in manifest::read(&text).map_err(|e| format!("{}: {e}", file.display()))? {
                 match manifest::apply(&api, &o, &namespace).await {
-                    Ok(name) => println!("{name} applied"),
+                    Ok(applied) => {
+                        applied.warnings.iter().for_each(|w| eprintln!("warning: {}: {w}", file.display()));
+                        println!("{} applied", applied.name);
+                    }
                     Err(e) => {
                         failed += 1;
                         eprintln!("error: {}: {e}", file.display());

@@ -3,6 +3,7 @@
 use super::connect::Connection;
 use super::{Output, columns, print};
 use crate::kube_api::encode;
+use crate::route::{self, Binding, Decision, Facts};
 use serde_json::Value;
 use std::io::Read;
 
@@ -14,6 +15,8 @@ pub enum Event {
     List(List),
     /// Show what became of an event.
     Show(Show),
+    /// Ask the bindings of now about an event, and show why each does or does not match.
+    Explain(Explain),
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,12 +57,23 @@ pub struct Show {
     connection: Connection,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    id: String,
+    /// Only this binding, with the value of every part of its selector.
+    #[arg(short, long, value_name = "NAME")]
+    binding: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
 impl Event {
     pub async fn run(self) -> Result<(), String> {
         match self {
             Event::Send(c) => c.run().await,
             Event::List(c) => c.run().await,
             Event::Show(c) => c.run().await,
+            Event::Explain(c) => c.run().await,
         }
     }
 }
@@ -136,6 +150,51 @@ impl Show {
     }
 }
 
+/// Bindings read at once.
+const PAGE: usize = 500;
+
+impl Explain {
+    async fn run(self) -> Result<(), String> {
+        let (api, namespace) = self.connection.rest().await?;
+        let record = api.get(&format!("/api/v1/event-records/{}/{}", encode(&namespace), encode(&self.id))).await.map_err(|e| e.message)?;
+        let facts = super::expr::of_record(&record);
+        let mut page = String::new();
+        let mut found = false;
+        loop {
+            let list = api.get(&format!("/api/v1/workflow-event-bindings/{}?listOptions.limit={PAGE}&listOptions.continue={}", encode(&namespace), encode(&page))).await.map_err(|e| e.message)?;
+            for o in list["items"].as_array().into_iter().flatten() {
+                let b = Binding::read(o)?;
+                if self.binding.as_ref().is_none_or(|name| *name == b.name) {
+                    found = true;
+                    self.one(&b, &facts);
+                }
+            }
+            page = list.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or("").to_owned();
+            if page.is_empty() {
+                break;
+            }
+        }
+        match &self.binding {
+            Some(name) if !found => Err(format!("there is no binding {name:?} in the namespace {namespace}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn one(&self, b: &Binding, facts: &Facts) {
+        let name = format!("{}/{}", b.namespace, b.name);
+        let line = match route::decide(b, facts) {
+            Decision::Pass { because } => format!("not matched, false is: {because}"),
+            Decision::Nothing => "matches, submits nothing".into(),
+            Decision::Start(s) => s.failure.map_or_else(|| format!("matches, starts {}", s.template), |e| format!("matches, then fails: {e}")),
+            Decision::Fail { message } => format!("error: {message}"),
+        };
+        println!("{name}: {line}");
+        if let (Some(_), Ok(p)) = (&self.binding, &b.selector) {
+            print!("{}", expr::explain(p, &facts.variables()));
+        }
+    }
+}
+
 /// An event and one line for each binding.
 fn explain(r: &Value) {
     println!("id             {}", text(r, "id"));
@@ -153,6 +212,12 @@ fn explain(r: &Value) {
             "notMatched" => println!("binding        {name}: not matched, false is: {}", text(b, "because")),
             _ => println!("binding        {name}: error: {}", text(b, "message")),
         }
+    }
+    for (reason, n) in r["moreFailed"].as_object().into_iter().flatten() {
+        println!("bindings       {n} more failed: {reason}");
+    }
+    if let Some(n) = r["moreNotMatched"].as_u64() {
+        println!("bindings       {n} more did not match; `triggerfish event explain {}` says why", text(r, "id"));
     }
     if text(r, "phase") == "Waiting" {
         println!("outcome        waits for dispatch");

@@ -7,6 +7,7 @@ mod connect;
 mod delete;
 mod doctor;
 mod event;
+mod expr;
 mod get;
 mod hello;
 mod logs;
@@ -48,6 +49,9 @@ enum Command {
     /// Send events, and see what became of them.
     #[command(subcommand)]
     Event(event::Event),
+    /// Evaluate expressions.
+    #[command(subcommand)]
+    Expr(expr::Expr),
     /// Look at this host, its data directory and a running server, and say what is wrong.
     Doctor(doctor::Doctor),
     /// Print a completion script.
@@ -71,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Logs(c) => block(c.run()),
         Command::Token(c) => block(c.run()),
         Command::Event(c) => block(c.run()),
+        Command::Expr(c) => block(c.run()),
         Command::Doctor(c) => block(c.run()),
         Command::Version(c) => block(c.run()),
     };

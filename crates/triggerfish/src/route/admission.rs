@@ -4,8 +4,10 @@ use super::{Binding, Source};
 use apiserver::{Admitted, FieldError};
 use serde_json::Value;
 
-/// Names that a binding's expressions may read.
-const NAMES: [&str; 6] = ["namespace", "discriminator", "metadata", "payload", "event", "$env"];
+/// What a binding's expressions may read; of the payload nothing is known yet.
+fn kinds() -> expr::Kinds {
+    expr::Kinds::default().text("namespace").text("discriminator").map("metadata").unknown("payload").map("event")
+}
 
 /// For servers that take over manifests as they are: what does not parse is stored with a warning, and fails the events it meets.
 pub fn admit_with_warnings(new: &Value, old: Option<&Value>) -> Admitted {
@@ -17,12 +19,13 @@ pub fn admit_with_warnings(new: &Value, old: Option<&Value>) -> Admitted {
 pub fn admit(new: &Value, old: Option<&Value>) -> Admitted {
     let mut out = Admitted::default();
     let Ok(binding) = Binding::read(new) else { return out };
+    let kinds = kinds();
     let before = old.and_then(|o| Binding::read(o).ok());
     for (path, parsed) in binding.expressions() {
         let stored = before.as_ref().is_some_and(|b| b.expressions().iter().any(|(p, e)| *p == path && same_source(e, parsed)));
         let problem = match parsed {
             Err(e) => Some(e.to_string()),
-            Ok(p) => unknown_name(p, path.contains("metadata.")),
+            Ok(p) => p.check_kinds(&kinds).err().map(|e| e.to_string()),
         };
         let Some(problem) = problem else { continue };
         let source = text_at(new, &path);
@@ -34,7 +37,7 @@ pub fn admit(new: &Value, old: Option<&Value>) -> Admitted {
         }
     }
     if let Ok(selector) = &binding.selector {
-        out.warnings.extend(doubts(selector.source()));
+        out.warnings.extend(doubts(selector));
     }
     if let Some(s) = &binding.submit {
         for (i, p) in s.parameters.iter().enumerate().filter(|(_, p)| matches!(p.source, Source::Missing)) {
@@ -65,31 +68,23 @@ fn text_at(o: &Value, path: &str) -> String {
     v.and_then(Value::as_str).unwrap_or("").to_owned()
 }
 
-/// A variable that no event has.
-fn unknown_name(p: &expr::Program, metadata: bool) -> Option<String> {
-    let locals: Vec<&str> = p.source().split("let ").skip(1).filter_map(|t| t.split(|c: char| !c.is_alphanumeric() && c != '_').next()).collect();
-    let known = |n: &str| NAMES.contains(&n) || locals.contains(&n) || expr::is_function(n) || (metadata && n == "sprig");
-    let name = p.names().into_iter().find(|n| !known(n))?;
-    Some(format!("unknown name {name}: an expression may use payload, metadata, discriminator, namespace and event"))
-}
-
 /// Selectors that are legal and never do what they seem to.
-fn doubts(selector: &str) -> Vec<String> {
+fn doubts(selector: &expr::Program) -> Vec<String> {
     let mut out = Vec::new();
-    let mut rest = selector;
-    while let Some(i) = rest.find("metadata[") {
-        rest = &rest[i + 9..];
-        let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else { continue };
-        let Some(end) = rest[1..].find(quote) else { break };
-        let name = &rest[1..=end];
-        let after = rest[end + 2..].trim_start_matches(']').trim_start();
-        if name.chars().any(|c| c.is_ascii_uppercase()) {
-            out.push(format!("spec.event.selector: metadata[{name:?}] never matches: header names are lower-case, write {:?}", name.to_lowercase()));
-        } else if !name.starts_with("x-") {
-            out.push(format!("spec.event.selector: metadata[{name:?}] never matches: only headers that start with x- are kept"));
+    for place in selector.places() {
+        let names = place.names.strip_prefix(&["event".to_owned()][..]).unwrap_or(&place.names);
+        let [variable, name, ..] = names else { continue };
+        if variable != "metadata" {
+            continue;
         }
-        if after.starts_with("== \"") || after.starts_with("== '") {
-            out.push(format!("spec.event.selector: metadata[{name:?}] is a list and never equals a string: write == [\"…\"]"));
+        let mut doubt = |what: String| out.push(format!("spec.event.selector: metadata[{name:?}] {what}"));
+        if name.chars().any(|c| c.is_ascii_uppercase()) {
+            doubt(format!("never matches: header names are lower-case, write {:?}", name.to_lowercase()));
+        } else if !name.starts_with("x-") {
+            doubt("never matches: only headers that start with x- are kept".into());
+        }
+        if place.against_text && names.len() == 2 {
+            doubt("is a list and never equals a string: write == [\"value\"]".into());
         }
     }
     out

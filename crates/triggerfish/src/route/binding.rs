@@ -4,9 +4,10 @@ use crate::kind::workflow_event_binding::{WorkflowEventBindingObject, WorkflowEv
 use expr::{Functions, Program};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An expression of a binding and what its parsing gave.
-pub type Parsed = Result<Program, expr::Error>;
+pub type Parsed = Result<Arc<Program>, expr::Error>;
 
 #[derive(Debug)]
 pub struct Binding {
@@ -60,9 +61,14 @@ impl Binding {
             uid: meta("uid"),
             generation: o.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
             labels,
-            selector: Program::parse(spec.event.as_ref().and_then(|e| e.selector.as_deref()).unwrap_or("")),
+            selector: Program::parse(spec.event.as_ref().and_then(|e| e.selector.as_deref()).unwrap_or("")).map(Arc::new),
             submit: submit(&spec),
         })
+    }
+
+    /// The instance that it belongs to; empty for none.
+    pub fn instance(&self) -> &str {
+        self.labels.get("workflows.argoproj.io/controller-instanceid").map_or("", String::as_str)
     }
 
     /// Every expression with the path of its field.
@@ -86,7 +92,7 @@ fn submit(spec: &WorkflowEventBindingSpec) -> Option<Submit> {
     let s = spec.submit.as_ref()?;
     let reference = s.workflow_template_ref.clone().unwrap_or_default();
     let meta = s.metadata.clone().unwrap_or_default();
-    let metadata = |text: &String| Program::parse_with(text, Functions::Metadata);
+    let metadata = |text: &String| Program::parse_with(text, Functions::Metadata).map(Arc::new);
     let given = |text: &Option<String>| text.as_ref().filter(|t| !t.is_empty()).map(&metadata);
     let map = |m: Option<BTreeMap<String, String>>| m.unwrap_or_default().into_iter().map(|(k, v)| (k, metadata(&v))).collect();
     let parameters = s.arguments.as_ref().and_then(|a| a.parameters.clone()).unwrap_or_default();
@@ -100,7 +106,7 @@ fn submit(spec: &WorkflowEventBindingSpec) -> Option<Submit> {
         parameters: parameters
             .into_iter()
             .map(|p| {
-                let expression = p.value_from.as_ref().map(|v| Program::parse(v.event.as_deref().unwrap_or("")));
+                let expression = p.value_from.as_ref().map(|v| Program::parse(v.event.as_deref().unwrap_or("")).map(Arc::new));
                 let default = p.value_from.as_ref().and_then(|v| v.default.clone()).or(p.default).map(|t| t.0);
                 let source = match (expression, default, p.value) {
                     (Some(e), Some(d), _) => Source::WithDefault(e, d),

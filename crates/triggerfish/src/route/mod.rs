@@ -2,44 +2,18 @@
 
 mod admission;
 mod binding;
+mod bindings;
 mod identity;
 
 pub use admission::{admit, admit_with_warnings};
 pub use binding::{Binding, Parameter, Parsed, Source, Submit};
+pub use bindings::{Asked, Bindings};
 pub use identity::{suffix, workflow_name};
 
 use crate::event::Event;
 use expr::{Program, Value, Variables};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-/// The bindings at one moment, by namespace, each namespace by name.
-#[derive(Debug, Default, Clone)]
-pub struct Bindings {
-    by_namespace: BTreeMap<String, BTreeMap<String, Arc<Binding>>>,
-}
-
-impl Bindings {
-    pub fn insert(&mut self, b: Arc<Binding>) {
-        self.by_namespace.entry(b.namespace.clone()).or_default().insert(b.name.clone(), b);
-    }
-    pub fn remove(&mut self, namespace: &str, name: &str) {
-        if let Some(list) = self.by_namespace.get_mut(namespace) {
-            list.remove(name);
-        }
-    }
-    /// Those of a namespace, or all when it is empty, by name.
-    pub fn of<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Binding>> {
-        self.by_namespace.iter().filter(move |(ns, _)| namespace.is_empty() || *ns == namespace).flat_map(|(_, l)| l.values())
-    }
-    pub fn len(&self) -> usize {
-        self.by_namespace.values().map(BTreeMap::len).sum()
-    }
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// What one binding says to an event.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,53 +46,57 @@ pub struct Facts {
     metadata: Json,
     namespace: String,
     discriminator: String,
-    whole: Json,
 }
 
 impl Facts {
     pub fn of(event: &Event) -> Result<Self, String> {
         let payload = event.payload()?;
         let metadata = json!(event.metadata);
-        Ok(Self { payload, metadata, namespace: event.namespace.clone(), discriminator: event.discriminator.clone(), whole: Json::Null })
+        Ok(Self::new(payload, metadata, event.namespace.clone(), event.discriminator.clone()))
     }
 
-    /// `event.payload` and the like, for the documents' examples; made only when a binding asks for it.
-    fn with_event(&mut self) {
-        if self.whole.is_null() {
-            self.whole = json!({"payload": self.payload, "metadata": self.metadata, "namespace": self.namespace, "discriminator": self.discriminator});
-        }
+    pub fn new(payload: Json, metadata: Json, namespace: String, discriminator: String) -> Self {
+        Self { payload, metadata, namespace, discriminator }
     }
 
-    fn variables(&self) -> Variables<'_> {
+    /// What expressions read. `event.payload` and the like are for the documents' examples; `$env` has not got them.
+    pub fn variables(&self) -> Variables<'_> {
         let v = Variables::new().with_text("namespace", &self.namespace).with_text("discriminator", &self.discriminator).with("metadata", &self.metadata).with("payload", &self.payload);
-        if self.whole.is_null() { v } else { v.with("event", &self.whole) }
+        let whole = v.as_map();
+        v.with_unlisted("event", whole)
     }
 }
 
 /// Asks one binding.
-pub fn decide(binding: &Binding, facts: &mut Facts) -> Decision {
-    if binding.expressions().iter().any(|(_, p)| p.as_ref().is_ok_and(|p| p.names().contains(&"event"))) {
-        facts.with_event();
-    }
-    let variables = facts.variables();
+pub fn decide(binding: &Binding, facts: &Facts) -> Decision {
+    verdict(binding, &facts.variables())
+}
+
+fn verdict(binding: &Binding, variables: &Variables) -> Decision {
+    let said = binding.selector.as_ref().map_err(Clone::clone).and_then(|p| p.run(variables));
+    outcome(binding, said, variables)
+}
+
+/// What follows from what a binding's selector gave.
+fn outcome(binding: &Binding, said: Result<Value, expr::Error>, variables: &Variables) -> Decision {
     let fail = |message: String| Decision::Fail { message };
     let selector = match &binding.selector {
         Ok(p) => p,
         Err(e) => return fail(format!("failed to evaluate workflow template expression: {e}")),
     };
-    let value = match selector.run(&variables) {
+    let value = match said {
         Ok(v) => v,
         Err(e) if e.kind == expr::ErrorKind::Compile => return fail(format!("failed to evaluate workflow template expression: {e}")),
         Err(e) => return fail(format!("failed to evaluate workflow template expression: unable to evaluate expression '{}': {e}", selector.source())),
     };
     match value {
         Value::Bool(true) => {}
-        Value::Bool(false) => return Decision::Pass { because: expr::falsified(selector, &variables) },
+        Value::Bool(false) => return Decision::Pass { because: expr::falsified(selector, variables) },
         other => return fail(format!("failed to evaluate workflow template expression: unable to cast expression result '{}' to bool", go_verb(&other))),
     }
     match &binding.submit {
         None => Decision::Nothing,
-        Some(s) => Decision::Start(start(s, &variables)),
+        Some(s) => Decision::Start(start(s, variables)),
     }
 }
 

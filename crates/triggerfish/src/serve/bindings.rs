@@ -4,18 +4,18 @@ use super::follow::{Change, follow};
 use crate::kube_api::{Api, Clients, path};
 use crate::route::{Binding, Bindings};
 use serde_json::{Value, json};
+use arc_swap::ArcSwap;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 pub const RESOURCE: &str = "workfloweventbindings.argoproj.io";
 
 /// The newest set of bindings. Readers take a handle and never wait.
-#[derive(Default)]
 pub struct Live {
-    set: RwLock<Arc<Bindings>>,
+    set: ArcSwap<Bindings>,
     seen: AtomicU64,
     /// Everything that was stored before the start is known: before that, no event may be dispatched.
     complete: AtomicBool,
@@ -26,8 +26,13 @@ pub struct Live {
 const CATCH_UP: Duration = Duration::from_secs(2);
 
 impl Live {
+    /// For the bindings of an instance; the empty one is the one without a name.
+    pub fn of_instance(id: &str) -> Self {
+        Self { set: ArcSwap::from_pointee(Bindings::of_instance(id)), seen: AtomicU64::new(0), complete: AtomicBool::new(false), changed: Notify::new() }
+    }
+
     pub fn now(&self) -> Arc<Bindings> {
-        self.set.read().unwrap_or_else(|e| e.into_inner()).clone()
+        self.set.load_full()
     }
 
     /// Waits until changes up to `version` have arrived: who applies a binding and then posts an event expects it to count.
@@ -70,7 +75,7 @@ pub async fn run(clients: Arc<Clients>, live: Arc<Live>) {
                 match Binding::read(&o) {
                     Ok(b) => {
                         fresh.insert((b.namespace.clone(), b.name.clone()));
-                        set.insert(Arc::new(b));
+                        set.insert(&Arc::new(b));
                     }
                     Err(e) => tracing::warn!(binding = text(&o, "/metadata/name"), error = %e, "a stored binding cannot be read and is left out"),
                 }
@@ -82,13 +87,13 @@ pub async fn run(clients: Arc<Clients>, live: Arc<Live>) {
                 set.remove(text(&o, "/metadata/namespace"), text(&o, "/metadata/name"));
             }
             Change::Complete => {
-                let gone: Vec<(String, String)> = set.of("").map(|b| (b.namespace.clone(), b.name.clone())).filter(|k| !fresh.contains(k)).collect();
+                let gone: Vec<(String, String)> = set.iter().map(|b| (b.namespace.clone(), b.name.clone())).filter(|k| !fresh.contains(k)).collect();
                 for (namespace, name) in gone {
                     set.remove(&namespace, &name);
                 }
             }
         }
-        *live.set.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(set);
+        live.set.store(Arc::new(set));
         live.seen.fetch_max(version, Ordering::AcqRel);
         if complete {
             live.complete.store(true, Ordering::Release);

@@ -19,8 +19,6 @@ use tokio::sync::watch;
 
 /// Events read from the log at once.
 const BATCH: usize = 256;
-/// Bindings whose "no" is written down per event; the rest are counted.
-const NAMED: usize = 20;
 /// Tries for what may work the next time, and the pause before the first repeat.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -113,34 +111,24 @@ impl Dispatcher {
         let event = &*record.event;
         let repeated = record.seq <= self.repeats_until.load(Ordering::Relaxed);
         let mut out = Outcome { dispatched: crate::clock::now_text(), ..Outcome::default() };
-        let mut facts = match Facts::of(event) {
+        let facts = match Facts::of(event) {
             Ok(f) => f,
             Err(e) => {
                 out.error = e;
                 return Ok(out);
             }
         };
-        let mut passed = 0;
-        let wanted = if self.instance_id.is_empty() { None } else { Some(self.instance_id.as_str()) };
-        for binding in bindings.of(&event.namespace) {
-            if binding.labels.get("workflows.argoproj.io/controller-instanceid").map(String::as_str) != wanted {
-                continue;
-            }
-            let result = match route::decide(binding, &mut facts) {
-                Decision::Pass { because } => {
-                    passed += 1;
-                    if passed > NAMED {
-                        out.more_not_matched += 1;
-                        continue;
-                    }
-                    BindingResult::NotMatched { because }
-                }
+        let asked = bindings.ask(&event.namespace, &facts);
+        (out.more_not_matched, out.more_failed) = (asked.more_not_matched, asked.more_failed);
+        for (binding, decision) in asked.told {
+            let result = match decision {
+                Decision::Pass { because } => BindingResult::NotMatched { because },
                 Decision::Nothing => BindingResult::Matched { workflow: String::new() },
                 Decision::Fail { message } => BindingResult::Error { message },
-                Decision::Start(start) => self.start(event, binding, &start, repeated).await?,
+                Decision::Start(start) => self.start(event, &binding, &start, repeated).await?,
             };
             if let BindingResult::Error { message } = &result {
-                self.recorder.binding_failed(binding, message);
+                self.recorder.binding_failed(&binding, message);
             }
             out.bindings.push(BindingOutcome { namespace: binding.namespace.clone(), name: binding.name.clone(), result });
         }

@@ -40,7 +40,10 @@ async fn apply(api: &Api, file: &Path) {
     };
     for o in objects {
         match manifest::apply(api, &o, "argo").await {
-            Ok(name) => tracing::info!(file = %file.display(), object = name, "applied"),
+            Ok(applied) => {
+                applied.warnings.iter().for_each(|w| tracing::warn!(file = %file.display(), object = applied.name, "{w}"));
+                tracing::info!(file = %file.display(), object = applied.name, "applied");
+            }
             Err(e) => tracing::error!(file = %file.display(), error = e, "an object was refused; correct the file and it is applied again"),
         }
     }

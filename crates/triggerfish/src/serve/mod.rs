@@ -88,7 +88,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     apiserver::write_private(&kubeconfig, directory::kubeconfig(server.pki(), &format!("https://{reachable}")).as_bytes())?;
     apiserver::write_private(&directory.path.join("http-address"), http_address.to_string().as_bytes())?;
 
-    let live = Arc::new(bindings::Live::default());
+    let live = Arc::new(bindings::Live::of_instance(&options.instance_id));
     let waiting = Arc::new(Waiting::default());
     let dispatcher = Arc::new(Dispatcher {
         bus: bus.clone(),
