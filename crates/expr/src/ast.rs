@@ -10,6 +10,8 @@ pub struct Node {
     pub span: std::ops::Range<usize>,
     /// Levels of nodes from here down.
     pub height: usize,
+    /// A literal, or a list of such: it can be compared where it stands.
+    pub constant: bool,
     pub kind: Kind,
 }
 
@@ -94,6 +96,16 @@ impl Op {
             Op::Modulo => "%",
             Op::Power => "**",
             Op::Coalesce => "??",
+        }
+    }
+}
+
+impl Kind {
+    /// Whether a node of this kind is a constant.
+    pub fn is_constant(&self) -> bool {
+        match self {
+            Kind::List(items) => items.iter().all(|i| i.constant),
+            kind => matches!(kind, Kind::Nil | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_)),
         }
     }
 }

@@ -9,8 +9,12 @@ pub enum Kind {
     Run,
 }
 
+/// Behind a pointer, so that what nearly always goes well stays small.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
+pub struct Error(Box<Details>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Details {
     pub kind: Kind,
     pub message: String,
     /// Byte offset into the source; none when the error has no place.
@@ -19,12 +23,23 @@ pub struct Error {
     picture: String,
 }
 
+impl std::ops::Deref for Error {
+    type Target = Details;
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
 impl Error {
     pub fn compile(at: usize, message: impl Into<String>) -> Self {
-        Self { kind: Kind::Compile, message: message.into(), at: Some(at), picture: String::new() }
+        Self::new(Kind::Compile, at, message.into())
     }
+    #[cold]
     pub fn run(at: usize, message: impl Into<String>) -> Self {
-        Self { kind: Kind::Run, message: message.into(), at: Some(at), picture: String::new() }
+        Self::new(Kind::Run, at, message.into())
+    }
+    fn new(kind: Kind, at: usize, message: String) -> Self {
+        Self(Box::new(Details { kind, message, at: Some(at), picture: String::new() }))
     }
 
     /// Draws the place: `(line:column)`, the line, and a caret under it.
@@ -39,7 +54,7 @@ impl Error {
         let start = before.rfind('\n').map_or(0, |i| i + 1);
         let column = before[start..].chars().count();
         let text = source[start..].lines().next().unwrap_or("");
-        self.picture = format!(" ({line}:{})\n | {text}\n | {}^", column + 1, ".".repeat(column));
+        self.0.picture = format!(" ({line}:{})\n | {text}\n | {}^", column + 1, ".".repeat(column));
         self
     }
 }

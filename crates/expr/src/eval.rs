@@ -53,6 +53,9 @@ pub fn run<'a>(root: &'a Node, variables: &Variables<'a>, functions: Functions, 
     }
 }
 
+/// Trees of this height are evaluated on the caller's stack.
+const LOW: usize = 24;
+
 /// The message of the pseudo-error that `?.` leaves a chain with.
 const CUT: &str = "\0cut";
 
@@ -82,10 +85,20 @@ impl<'a> Eval<'_, 'a> {
 
     pub fn node(&mut self, n: &'a Node) -> Outcome<'a> {
         self.spend(1, n.at)?;
-        // Leaves need no room; what they cost is what most selectors cost.
-        if n.height == 1 { self.kind(n) } else { crate::with_room(|| self.kind(n)) }
+        match &n.kind {
+            // What most selectors are made of, without the room that the rest needs.
+            Kind::Text(s) => Ok(Value::Text(Cow::Borrowed(s))),
+            Kind::Binary(op, a, b) if n.height < LOW => self.binary(*op, a, b, n.at),
+            Kind::Member { .. } => match self.place(n) {
+                Some(place) => Ok(place.value()),
+                None => crate::with_room(|| self.kind(n)),
+            },
+            _ if n.height < LOW => self.kind(n),
+            _ => crate::with_room(|| self.kind(n)),
+        }
     }
 
+    #[inline(never)]
     fn kind(&mut self, n: &'a Node) -> Outcome<'a> {
         Ok(match &n.kind {
             Kind::Nil => Value::Nil,
@@ -199,7 +212,7 @@ impl<'a> Eval<'_, 'a> {
             return Ok(self.variables.as_map());
         }
         if let Some(f) = builtins::function_value(name, self.functions) {
-            return Ok(Value::Function(f));
+            return Ok(Value::function(f));
         }
         if name == "sprig" && self.functions == Functions::Metadata {
             return Ok(crate::sprig::map());
@@ -211,7 +224,7 @@ impl<'a> Eval<'_, 'a> {
     fn pointer(&self, name: &str, at: usize) -> Outcome<'a> {
         let Some(scope) = self.scopes.last() else { return Err(Error::run(at, "cannot use pointer accessor outside predicate")) };
         match name {
-            "" if matches!(scope.item, Value::Function(f) if f == builtins::NO_ELEMENT) => Err(Error::run(at, "a map has no elements by index: use keys(), values() or toPairs()")),
+            "" if matches!(&scope.item, Value::Function(f) if **f == builtins::NO_ELEMENT) => Err(Error::run(at, "a map has no elements by index: use keys(), values() or toPairs()")),
             "" => Ok(scope.item.clone()),
             "acc" => Ok(scope.accumulated.clone().unwrap_or(Value::Nil)),
             "index" => Ok(Value::Int(scope.index as i64)),
@@ -229,7 +242,7 @@ impl<'a> Eval<'_, 'a> {
 
     fn call_value(&mut self, f: Value<'a>, arguments: &'a [Node], at: usize) -> Outcome<'a> {
         match f {
-            Value::Function(f) => builtins::call_value(self, f, arguments, at),
+            Value::Function(f) => builtins::call_value(self, *f, arguments, at),
             Value::Nil => Err(Error::run(at, "cannot call nil")),
             other => Err(Error::run(at, format!("{} is not callable", other.type_name()))),
         }
@@ -260,6 +273,21 @@ impl<'a> Eval<'_, 'a> {
                     return Ok(left);
                 }
                 return self.node(b);
+            }
+            // A constant is compared where it stands, and so is a place of the event.
+            Op::Equal | Op::Differ | Op::In if b.constant => {
+                if let Some(place) = self.place(a) {
+                    self.spend(2, at)?;
+                    if let Some(out) = compare(op, b, |n| place.equals(n)) {
+                        return Ok(Value::Bool(out));
+                    }
+                }
+                let left = self.node(a)?;
+                if let Some(out) = compare(op, b, |n| equals(&left, n)) {
+                    return Ok(Value::Bool(out));
+                }
+                let right = self.node(b)?;
+                return self.operate(op, left, right, at);
             }
             Op::Coalesce => {
                 let left = match self.node(a) {
@@ -333,7 +361,7 @@ impl<'a> Eval<'_, 'a> {
                     Value::text(format!("{x}{y}"))
                 }
                 (Value::Duration(x), Value::Duration(y)) => Value::Duration(x.wrapping_add(*y)),
-                (Value::Time(t), Value::Duration(d)) | (Value::Duration(d), Value::Time(t)) => Value::Time(crate::time::shift(t, *d, at)?),
+                (Value::Time(t), Value::Duration(d)) | (Value::Duration(d), Value::Time(t)) => Value::time(crate::time::shift(t, *d, at)?),
                 _ => match (a.as_number(), b.as_number()) {
                     (Some(x), Some(y)) => Value::Float(x + y),
                     _ => return wrong(&a, &b),
@@ -342,7 +370,7 @@ impl<'a> Eval<'_, 'a> {
             Op::Subtract => match (&a, &b) {
                 (Value::Int(x), Value::Int(y)) => Value::Int(x.wrapping_sub(*y)),
                 (Value::Duration(x), Value::Duration(y)) => Value::Duration(x.wrapping_sub(*y)),
-                (Value::Time(t), Value::Duration(d)) => Value::Time(crate::time::shift(t, d.wrapping_neg(), at)?),
+                (Value::Time(t), Value::Duration(d)) => Value::time(crate::time::shift(t, d.wrapping_neg(), at)?),
                 (Value::Time(x), Value::Time(y)) => Value::Duration(crate::time::between(y, x)),
                 _ => match (a.as_number(), b.as_number()) {
                     (Some(x), Some(y)) => Value::Float(x - y),
@@ -372,6 +400,25 @@ impl<'a> Eval<'_, 'a> {
             },
             Op::And | Op::Or | Op::Coalesce => return wrong(&a, &b),
         })
+    }
+
+    /// The place that a path leads to, if it does so over the event's own maps.
+    fn place(&self, n: &Node) -> Option<Place<'a>> {
+        match &n.kind {
+            Kind::Name(name) if self.names.is_empty() => match self.variables.get(name)? {
+                Value::Map(Dict::Json(m)) => Some(Place::Map(m)),
+                Value::Text(Cow::Borrowed(s)) => Some(Place::Text(s)),
+                _ => None,
+            },
+            Kind::Member { of, property, optional: false } => {
+                let Kind::Text(key) = &property.kind else { return None };
+                match self.place(of)? {
+                    Place::Map(m) | Place::Json(serde_json::Value::Object(m)) => Some(m.get(key).map_or(Place::Missing, Place::Json)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
     }
 
     fn member(&mut self, of: &'a Node, property: &'a Node, optional: bool, at: usize) -> Outcome<'a> {
@@ -418,6 +465,69 @@ impl<'a> Eval<'_, 'a> {
             Value::Bytes(b) => Value::Bytes(Rc::new(b[start..end].to_vec())),
             _ => Value::Nil,
         })
+    }
+}
+
+/// A place of the event, looked at without taking it out.
+enum Place<'a> {
+    Json(&'a serde_json::Value),
+    Map(&'a serde_json::Map<String, serde_json::Value>),
+    Text(&'a str),
+    Missing,
+}
+
+impl<'a> Place<'a> {
+    fn value(&self) -> Value<'a> {
+        match self {
+            Place::Json(v) => Value::json(v),
+            Place::Map(m) => Value::Map(Dict::Json(m)),
+            Place::Text(s) => Value::Text(Cow::Borrowed(s)),
+            Place::Missing => Value::Nil,
+        }
+    }
+    fn equals(&self, n: &Node) -> bool {
+        match self {
+            Place::Json(v) => json_equals(v, n),
+            Place::Text(s) => matches!(&n.kind, Kind::Text(t) if t == s),
+            Place::Missing => matches!(n.kind, Kind::Nil),
+            Place::Map(_) => false,
+        }
+    }
+}
+
+/// What an operator says of a constant, given what is equal; none if it is not for these.
+fn compare(op: Op, constant: &Node, equal: impl Fn(&Node) -> bool) -> Option<bool> {
+    match (op, &constant.kind) {
+        (Op::In, Kind::List(items)) => Some(items.iter().any(equal)),
+        (Op::Equal, _) => Some(equal(constant)),
+        (Op::Differ, _) => Some(!equal(constant)),
+        _ => None,
+    }
+}
+
+fn json_equals(v: &serde_json::Value, n: &Node) -> bool {
+    use serde_json::Value as Json;
+    match (v, &n.kind) {
+        (Json::Null, Kind::Nil) => true,
+        (Json::Bool(a), Kind::Bool(b)) => a == b,
+        (Json::String(a), Kind::Text(b)) => a == b,
+        (Json::Number(a), Kind::Int(b)) => a.as_f64() == Some(*b as f64),
+        (Json::Number(a), Kind::Float(b)) => a.as_f64() == Some(*b),
+        (Json::Array(a), Kind::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(v, n)| json_equals(v, n)),
+        _ => false,
+    }
+}
+
+/// Compares a value with a constant.
+fn equals(v: &Value, n: &Node) -> bool {
+    match (&n.kind, v) {
+        (Kind::Nil, v) => v.is_nil(),
+        (Kind::Bool(b), Value::Bool(x)) => b == x,
+        (Kind::Int(i), v) => *v == Value::Int(*i),
+        (Kind::Float(f), v) => *v == Value::Float(*f),
+        (Kind::Text(s), Value::Text(x)) => **s == **x,
+        (Kind::List(items), Value::List(l)) => !v.is_nil() && items.len() == l.len() && items.iter().zip(l.iter()).all(|(i, x)| equals(&x, i)),
+        _ => false,
     }
 }
 

@@ -29,7 +29,7 @@ mod value;
 
 pub use check::Kinds;
 pub use places::Place;
-pub use error::{Error, Kind as ErrorKind};
+pub use error::{Details as ErrorDetails, Error, Kind as ErrorKind};
 pub use eval::Limits;
 pub use trace::{Outcome as PartOutcome, Part, explain, falsified};
 pub use value::{Dict, Function, Holds, List, Object, Value, Variables};

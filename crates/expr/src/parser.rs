@@ -134,7 +134,8 @@ impl Parser {
             return Err(Error::compile(at, format!("compilation failed: expression exceeds maximum allowed nodes ({MAX_NODES})")));
         }
         let until = self.at.checked_sub(1).map_or(0, |i| self.tokens[i].until);
-        let mut node = Node { at, span: at..until, height: 0, kind };
+        let constant = kind.is_constant();
+        let mut node = Node { at, span: at..until, height: 0, constant, kind };
         node.span.start = node.children().iter().map(|c| c.span.start).fold(at, usize::min);
         node.height = 1 + node.children().iter().map(|c| c.height).max().unwrap_or(0);
         if node.height > MAX_HEIGHT {
@@ -623,7 +624,7 @@ impl Parser {
 fn unchain(node: Node) -> (Node, bool) {
     match node.kind {
         Kind::Chain(inner) => (*inner, true),
-        kind => (Node { at: node.at, span: node.span, height: node.height, kind }, false),
+        kind => (Node { kind, ..node }, false),
     }
 }
 

@@ -126,7 +126,7 @@ impl<'a> Explainer<'_, 'a> {
         }
         let outcome = match found {
             Ok(v) => Outcome::Value(short(&v)),
-            Err(e) => Outcome::Failed(e.message),
+            Err(e) => Outcome::Failed(e.message.clone()),
         };
         Part { source: text(n, self.program).to_owned(), outcome, decisive, parts }
     }

@@ -22,11 +22,11 @@ pub enum Value<'a> {
     Bytes(Rc<Vec<u8>>),
     List(List<'a>),
     Map(Dict<'a>),
-    Time(jiff::Zoned),
+    Time(Box<jiff::Zoned>),
     /// Nanoseconds.
     Duration(i64),
     /// A function that was named but not called.
-    Function(Function),
+    Function(Box<Function>),
     /// What only functions of the metadata environment make.
     Object(Rc<Object>),
 }
@@ -117,6 +117,12 @@ impl<'a> Value<'a> {
             Value::Float(f) => Some(*f),
             other => other.as_int().map(|n| n as f64),
         }
+    }
+    pub fn time(t: jiff::Zoned) -> Self {
+        Value::Time(Box::new(t))
+    }
+    pub(crate) fn function(f: Function) -> Self {
+        Value::Function(Box::new(f))
     }
     pub(crate) fn object(o: Object) -> Self {
         Value::Object(Rc::new(o))

@@ -17,9 +17,9 @@ pub fn date<'a>(v: &[Value<'a>], at: usize) -> Outcome<'a> {
     };
     if let Some(layout) = v.get(1) {
         let layout = text(layout, "date", at)?;
-        return time::parse(s, layout, &zone).map(Value::Time).ok_or_else(|| Error::run(at, format!("parsing time {s:?} as {layout:?}: cannot parse")));
+        return time::parse(s, layout, &zone).map(Value::time).ok_or_else(|| Error::run(at, format!("parsing time {s:?} as {layout:?}: cannot parse")));
     }
-    time::parse_any(s, &zone).map(Value::Time).ok_or_else(|| Error::run(at, format!("invalid date {s}")))
+    time::parse_any(s, &zone).map(Value::time).ok_or_else(|| Error::run(at, format!("invalid date {s}")))
 }
 
 /// What is no number and no text, as a text.
@@ -66,7 +66,7 @@ pub fn method<'a>(target: Value<'a>, name: &str, arguments: Vec<Value<'a>>, at: 
         (Value::Time(t), "YearDay", []) => Value::Int(i64::from(t.day_of_year())),
         (Value::Time(t), "Weekday", []) => Value::object(Object::Weekday(t.weekday().to_sunday_zero_offset())),
         (Value::Time(t), "In", [Value::Object(o)]) if matches!(**o, Object::Zone(_)) => match &**o {
-            Object::Zone(zone) => Value::Time(t.with_time_zone(zone.clone())),
+            Object::Zone(zone) => Value::time(t.with_time_zone(zone.clone())),
             _ => return missing(&target),
         },
         (Value::Object(o), "String", []) => Value::text(object_text(o)),
@@ -75,9 +75,9 @@ pub fn method<'a>(target: Value<'a>, name: &str, arguments: Vec<Value<'a>>, at: 
         (Value::Time(t), "UnixMicro", []) => Value::Int(t.timestamp().as_microsecond()),
         (Value::Time(t), "UnixNano", []) => Value::Int(i64::try_from(t.timestamp().as_nanosecond()).unwrap_or(i64::MAX)),
         (Value::Time(t), "String", []) => Value::text(time::shown(t)),
-        (Value::Time(t), "UTC", []) => Value::Time(t.with_time_zone(jiff::tz::TimeZone::UTC)),
+        (Value::Time(t), "UTC", []) => Value::time(t.with_time_zone(jiff::tz::TimeZone::UTC)),
         (Value::Time(t), "Format", [Value::Text(layout)]) => Value::text(time::format(t, layout)),
-        (Value::Time(t), "Add", [Value::Duration(d)]) => Value::Time(time::shift(t, *d, at)?),
+        (Value::Time(t), "Add", [Value::Duration(d)]) => Value::time(time::shift(t, *d, at)?),
         (Value::Time(t), "Sub", [Value::Time(u)]) => Value::Duration(time::between(u, t)),
         (Value::Time(t), "Before", [Value::Time(u)]) => Value::Bool(t.timestamp() < u.timestamp()),
         (Value::Time(t), "After", [Value::Time(u)]) => Value::Bool(t.timestamp() > u.timestamp()),
@@ -86,7 +86,7 @@ pub fn method<'a>(target: Value<'a>, name: &str, arguments: Vec<Value<'a>>, at: 
         (Value::Time(t), "AddDate", [y, m, d]) => {
             let (Some(y), Some(m), Some(d)) = (integer(y), integer(m), integer(d)) else { return missing(&target) };
             let span = jiff::Span::new().try_years(y).and_then(|s| s.try_months(m)).and_then(|s| s.try_days(d));
-            Value::Time(span.and_then(|s| t.checked_add(s)).map_err(|e| Error::run(at, format!("date out of range: {e}")))?)
+            Value::time(span.and_then(|s| t.checked_add(s)).map_err(|e| Error::run(at, format!("date out of range: {e}")))?)
         }
         _ => return missing(&target),
     })

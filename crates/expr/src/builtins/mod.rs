@@ -202,7 +202,7 @@ fn plain<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) -> Ou
             let raw = STANDARD.decode(text(&v[0], name, at)?).map_err(|_| Error::run(at, format!("illegal base64 data at input byte {}", bad_base64(&v[0]))))?;
             Value::text(String::from_utf8_lossy(&raw))
         }
-        "now" => Value::Time(time::now()),
+        "now" => Value::time(time::now()),
         "duration" => Value::Duration(match &v[0] {
             Value::Duration(d) => *d,
             other => time::parse_duration(text(other, name, at)?).map_err(|m| Error::run(at, m))?,

@@ -15,7 +15,7 @@ fn items<'a>(v: &Value<'a>, name: &str, at: usize) -> Result<Vec<Value<'a>>, Err
     match v {
         Value::List(l) => Ok(l.iter().collect()),
         // The members of a map have no place: they can be counted, and looking at one fails.
-        Value::Map(m) => Ok(vec![Value::Function(NO_ELEMENT); m.len()]),
+        Value::Map(m) => Ok(vec![Value::function(NO_ELEMENT); m.len()]),
         Value::Text(s) => Ok(s.bytes().map(Value::Byte).collect()),
         other => Err(Error::run(at, format!("builtin {name} takes only array (got {})", if other.is_nil() { "nil" } else { other.type_name() }))),
     }

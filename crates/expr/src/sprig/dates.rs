@@ -11,7 +11,7 @@ const DAY: &str = "2006-01-02";
 /// A time, seconds since 1970, or else now.
 fn moment(v: &Value) -> Zoned {
     match v {
-        Value::Time(t) => t.clone(),
+        Value::Time(t) => (**t).clone(),
         Value::Int(n) | Value::Int64(n) => Timestamp::from_second(*n).map_or_else(|_| time::now(), |t| t.to_zoned(TimeZone::UTC)),
         _ => time::now(),
     }
@@ -36,7 +36,7 @@ pub fn html_date_in_zone<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     shown(DAY, c.any(0), c.text(1))
 }
 pub fn now<'a>(_: &Call<'_, 'a>) -> Outcome<'a> {
-    Ok(Value::Time(time::now()))
+    Ok(Value::time(time::now()))
 }
 
 /// The first moment of the year 1: what Go has where no time is.
@@ -44,24 +44,24 @@ fn zero() -> Zoned {
     Timestamp::from_second(-62_135_596_800).map(|t| t.to_zoned(TimeZone::UTC)).unwrap_or_else(|_| time::now())
 }
 fn time_of(v: &Value) -> Zoned {
-    if let Value::Time(t) = v { t.clone() } else { zero() }
+    if let Value::Time(t) = v { (**t).clone() } else { zero() }
 }
 
 pub fn must_modify<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let by = time::parse_duration(c.text(0))?;
-    time::shift(&time_of(c.any(1)), by, 0).map(Value::Time).map_err(|e| e.message)
+    time::shift(&time_of(c.any(1)), by, 0).map(Value::time).map_err(|e| e.message.clone())
 }
 /// What is no duration moves nothing.
 pub fn modify<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    Ok(must_modify(c).unwrap_or_else(|_| Value::Time(time_of(c.any(1)))))
+    Ok(must_modify(c).unwrap_or_else(|_| Value::time(time_of(c.any(1)))))
 }
 pub fn must_to_date<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let (layout, text) = (c.text(0), c.text(1));
     let read = time::parse(text, layout, &TimeZone::UTC);
-    read.map(Value::Time).ok_or_else(|| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as {layout:?}"))
+    read.map(Value::time).ok_or_else(|| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as {layout:?}"))
 }
 pub fn to_date<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    Ok(must_to_date(c).unwrap_or_else(|_| Value::Time(zero())))
+    Ok(must_to_date(c).unwrap_or_else(|_| Value::time(zero())))
 }
 pub fn unix_epoch<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(Value::text(time_of(c.any(0)).timestamp().as_second().to_string()))

@@ -370,7 +370,7 @@ pub fn map<'a>() -> Value<'a> {
 
 impl Function {
     pub fn value<'a>(&self) -> Value<'a> {
-        Value::Function(Named { name: self.name, signature: self.signature, sprig: true })
+        Value::function(Named { name: self.name, signature: self.signature, sprig: true })
     }
 
     /// Steps that a call counts for: what takes long by nature is dear.

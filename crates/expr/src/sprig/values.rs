@@ -89,7 +89,7 @@ pub fn type_is_like<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
 }
 
 pub fn must_from_json<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    parse(c.text(0), 0).map_err(|e| e.message)
+    parse(c.text(0), 0).map_err(|e| e.message.clone())
 }
 pub fn from_json<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(must_from_json(c).unwrap_or(Value::Nil))
