@@ -16,7 +16,7 @@ struct Row {
     p99: f64,
 }
 
-pub fn run(seconds: u64, connections: &[usize], backlog: u64) {
+pub fn run(seconds: u64, connections: &[usize], bindings: usize, backlog: u64) {
     let time = Duration::from_secs(seconds);
     let dir = scratch("events");
     println!("program {}\n", program().display());
@@ -26,11 +26,18 @@ pub fn run(seconds: u64, connections: &[usize], backlog: u64) {
     for n in connections {
         print(&echo(*n, time));
         // Without a matching binding: what accepting alone costs.
-        print(&accept(*n, time, false));
+        print(&accept(*n, time, false, 0));
     }
     println!();
     for n in connections {
-        print(&accept(*n, time, true));
+        print(&accept(*n, time, true, 0));
+    }
+    if bindings > 0 {
+        println!("\nwith {bindings} other bindings");
+        for n in connections {
+            print(&accept(*n, time, false, bindings));
+            print(&accept(*n, time, true, bindings));
+        }
     }
     if backlog > 0 {
         memory(backlog);
@@ -54,10 +61,13 @@ fn echo(connections: usize, time: Duration) -> Row {
     Row { name: format!("floor    echo, {connections} connections"), rate: count as f64 / elapsed, cpu, p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) }
 }
 
-fn accept(connections: usize, time: Duration, matching: bool) -> Row {
+fn accept(connections: usize, time: Duration, matching: bool, bindings: usize) -> Row {
     let dir = scratch(&format!("accept-{connections}-{matching}"));
     let mut server = Server::start(&dir, &["--without-engine"]);
     let token = server.prepare(NO_WORK);
+    if bindings > 0 {
+        server.bind(bindings);
+    }
     let key = if matching { "message" } else { "other" };
     load(&server.http, &token, 1, Duration::from_millis(300), key);
     settle(&server, &token);

@@ -30,6 +30,9 @@ enum What {
         /// Connections, one row each.
         #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
         connections: Vec<usize>,
+        /// So many bindings that look for something else beside the one that matches.
+        #[arg(long, default_value_t = 0)]
+        bindings: usize,
         /// Also build up and drain a backlog of so many events.
         #[arg(long, default_value_t = 0)]
         backlog: u64,
@@ -53,7 +56,7 @@ enum What {
 
 fn main() {
     match Cli::parse().what {
-        What::Events { seconds, connections, backlog } => events::run(seconds, &connections, backlog),
+        What::Events { seconds, connections, bindings, backlog } => events::run(seconds, &connections, bindings, backlog),
         What::Latency { rounds } => latency::run(rounds),
         What::Crash { kills } => crash::run(kills),
         What::Footprint => footprint::run(),

@@ -63,6 +63,38 @@ impl Server {
         format!("Bearer {}", self.cli(&["token", "bench", "--duration", "86400", "-n", "argo"]).trim())
     }
 
+    /// Bindings that look each for something of their own, in four ways; none matches what the load sends.
+    pub fn bind(&self, n: usize) {
+        const AT_ONCE: usize = 4;
+        let selector = |i: usize| match i % 4 {
+            0 => format!("payload.message != \"\" && discriminator == \"d{i}\""),
+            1 => format!("payload.other == \"o{i}\""),
+            2 => format!("payload.padding startsWith \"p{i}-\""),
+            _ => format!("metadata[\"x-topic\"] == [\"t{i}\"]"),
+        };
+        let binding = |i: usize| format!("apiVersion: argoproj.io/v1alpha1\nkind: WorkflowEventBinding\nmetadata: {{name: other-{i}, namespace: argo}}\nspec:\n  event: {{selector: '{}'}}\n  submit: {{workflowTemplateRef: {{name: bench}}}}\n---\n", selector(i));
+        std::thread::scope(|s| {
+            for part in 0..AT_ONCE {
+                s.spawn(move || {
+                    let file = self.dir.join(format!("bindings-{part}.yaml"));
+                    let text: String = (0..n).filter(|i| i / 4 % AT_ONCE == part).map(binding).collect();
+                    std::fs::write(&file, text).expect("the directory can be written");
+                    self.cli(&["apply", "-f", file.to_str().expect("a plain path")]);
+                });
+            }
+        });
+        // Until the status of the last is written nothing is measured.
+        let mut before = self.cpu();
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = self.cpu();
+            if now - before < 0.05 {
+                break;
+            }
+            before = now;
+        }
+    }
+
     pub fn get(&self, path: &str, token: &str) -> serde_json::Value {
         let url = format!("http://{}{path}", self.http);
         let out = Command::new("curl").args(["-s", &url, "-H", &format!("Authorization: {token}")]).output().expect("curl runs");

@@ -17,11 +17,12 @@ pub struct Apply {
 impl Apply {
     pub async fn run(self) -> Result<(), String> {
         let (api, namespace) = self.connection.kubernetes().await?;
+        let mut applier = manifest::Applier::new(api);
         let mut failed = 0;
         for file in self.files.iter().flat_map(|f| expand(f)) {
             let text = read(&file)?;
             for o in manifest::read(&text).map_err(|e| format!("{}: {e}", file.display()))? {
-                match manifest::apply(&api, &o, &namespace).await {
+                match applier.apply(&o, &namespace).await {
                     Ok(applied) => {
                         applied.warnings.iter().for_each(|w| eprintln!("warning: {}: {w}", file.display()));
                         println!("{} applied", applied.name);

@@ -27,8 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub async fn say(connection: &Connection, message: &str) -> Result<(), String> {
     let (api, namespace) = connection.kubernetes().await?;
+    let mut applier = manifest::Applier::new(api.clone());
     for o in manifest::read(MANIFEST)? {
-        println!("applied   {}", manifest::apply(&api, &o, &namespace).await?.name);
+        println!("applied   {}", applier.apply(&o, &namespace).await?.name);
     }
     let (rest, _) = connection.rest().await?;
     let payload = json!({"message": message});

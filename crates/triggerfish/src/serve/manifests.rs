@@ -11,10 +11,11 @@ const EVERY: Duration = Duration::from_secs(1);
 
 pub async fn run(api: Api, folder: PathBuf) {
     let mut seen: HashMap<PathBuf, SystemTime> = HashMap::new();
+    let mut applier = manifest::Applier::new(api);
     loop {
         for (file, changed) in files(&folder) {
             if seen.insert(file.clone(), changed) != Some(changed) {
-                apply(&api, &file).await;
+                apply(&mut applier, &file).await;
             }
         }
         tokio::time::sleep(EVERY).await;
@@ -29,7 +30,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, SystemTime)> {
     out
 }
 
-async fn apply(api: &Api, file: &Path) {
+async fn apply(applier: &mut manifest::Applier, file: &Path) {
     let text = match std::fs::read_to_string(file) {
         Ok(t) => t,
         Err(e) => return tracing::error!(file = %file.display(), error = %e, "cannot read a manifest"),
@@ -39,7 +40,7 @@ async fn apply(api: &Api, file: &Path) {
         Err(e) => return tracing::error!(file = %file.display(), error = %e, "a manifest is no YAML or JSON; correct the file and it is applied again"),
     };
     for o in objects {
-        match manifest::apply(api, &o, "argo").await {
+        match applier.apply(&o, "argo").await {
             Ok(applied) => {
                 applied.warnings.iter().for_each(|w| tracing::warn!(file = %file.display(), object = applied.name, "{w}"));
                 tracing::info!(file = %file.display(), object = applied.name, "applied");
