@@ -53,6 +53,13 @@ pub fn run<'a>(root: &'a Node, variables: &Variables<'a>, functions: Functions, 
     }
 }
 
+/// Levels of lists and maps in a value that an expression makes.
+const MAX_VALUE_DEPTH: u32 = 256;
+/// Parts of values, and constants, that are gone through in one step.
+const PARTS_A_STEP: u64 = 4;
+/// Steps that a pattern costs that is not known before.
+const PATTERN: u64 = 2_000;
+
 /// Trees of this height are evaluated on the caller's stack.
 const LOW: usize = 24;
 
@@ -74,6 +81,11 @@ impl<'a> Eval<'_, 'a> {
         self.limits.produced.saturating_sub(self.produced)
     }
 
+    /// Counts what it takes to go through values as a whole.
+    pub fn pass_through(&mut self, values: &[Value<'a>], at: usize) -> Result<(), Error> {
+        self.spend(values.iter().map(crate::value::size).sum::<u64>() / PARTS_A_STEP, at)
+    }
+
     /// Counts steps.
     pub fn spend(&mut self, steps: u64, at: usize) -> Result<(), Error> {
         self.steps += steps;
@@ -85,6 +97,14 @@ impl<'a> Eval<'_, 'a> {
 
     pub fn node(&mut self, n: &'a Node) -> Outcome<'a> {
         self.spend(1, n.at)?;
+        let out = self.inner(n)?;
+        if out.depth() > MAX_VALUE_DEPTH {
+            return Err(Error::run(n.at, format!("the value is nested deeper than {MAX_VALUE_DEPTH} levels")));
+        }
+        Ok(out)
+    }
+
+    fn inner(&mut self, n: &'a Node) -> Outcome<'a> {
         match &n.kind {
             // What most selectors are made of, without the room that the rest needs.
             Kind::Text(s) => Ok(Value::Text(Cow::Borrowed(s))),
@@ -127,7 +147,10 @@ impl<'a> Eval<'_, 'a> {
             Kind::Binary(op, a, b) => return self.binary(*op, a, b, n.at),
             Kind::Matches(a, regex) => match self.node(a)? {
                 Value::Nil => Value::Bool(false),
-                Value::Text(s) => Value::Bool(regex.is_match(&s)),
+                Value::Text(s) => {
+                    self.spend(s.len() as u64 / 256, n.at)?;
+                    Value::Bool(regex.is_match(&s))
+                }
                 other => return Err(interface(n.at, &other, "string")),
             },
             Kind::Member { of, property, optional } => return self.member(of, property, *optional, n.at),
@@ -276,6 +299,9 @@ impl<'a> Eval<'_, 'a> {
             }
             // A constant is compared where it stands, and so is a place of the event.
             Op::Equal | Op::Differ | Op::In if b.constant => {
+                if let Kind::List(items) = &b.kind {
+                    self.spend(items.len() as u64 / PARTS_A_STEP, at)?;
+                }
                 if let Some(place) = self.place(a) {
                     self.spend(2, at)?;
                     if let Some(out) = compare(op, b, |n| place.equals(n)) {
@@ -307,6 +333,10 @@ impl<'a> Eval<'_, 'a> {
         // Among each other all widths are one.
         let plain = |v: Value<'a>| v.as_int().map_or(v, Value::Int);
         let (a, b) = (plain(a), plain(b));
+        // A number is looked at in no time; a text, a list or a map may be of any size.
+        if matches!(a, Value::Text(_) | Value::List(_) | Value::Map(_)) || matches!(b, Value::Text(_) | Value::List(_) | Value::Map(_)) {
+            self.spend((crate::value::size(&a) + crate::value::size(&b)) / PARTS_A_STEP, at)?;
+        }
         let wrong = |a: &Value, b: &Value| Err(Error::run(at, format!("invalid operation: {} {} {}", a.type_name(), op.shown(), b.type_name())));
         Ok(match op {
             Op::Equal => Value::Bool(a == b),
@@ -345,6 +375,7 @@ impl<'a> Eval<'_, 'a> {
                     return Ok(Value::Bool(false));
                 }
                 let (Value::Text(x), Value::Text(y)) = (&a, &b) else { return Err(interface(at, if matches!(a, Value::Text(_)) { &b } else { &a }, "string")) };
+                self.spend(PATTERN, at)?;
                 let regex = crate::pattern::compile(y).map_err(|m| Error::run(at, m))?;
                 Value::Bool(regex.is_match(x))
             }

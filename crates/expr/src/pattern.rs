@@ -118,7 +118,7 @@ fn describe(pattern: &str, e: &regex::Error) -> String {
         return format!("error parsing regexp: missing closing ]: `{pattern}`");
     }
     if text.contains("repetition operator missing expression") {
-        return format!("error parsing regexp: missing argument to repetition operator: `{}`", &pattern[..1.min(pattern.len())]);
+        return format!("error parsing regexp: missing argument to repetition operator: `{}`", pattern.chars().take(1).collect::<String>());
     }
     let last = text.lines().last().unwrap_or("").trim_start_matches("error: ");
     format!("error parsing regexp: {last}: `{pattern}`")

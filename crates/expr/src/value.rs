@@ -68,7 +68,7 @@ pub enum Holds {
 #[derive(Debug, Clone)]
 pub enum List<'a> {
     Json(&'a Vec<serde_json::Value>),
-    Own(Rc<Vec<Value<'a>>>, Holds),
+    Own(Deep<Vec<Value<'a>>>, Holds),
     /// A list that was never made: it has no elements, equals nil, and is `null` in JSON.
     Nil(Holds),
 }
@@ -76,9 +76,39 @@ pub enum List<'a> {
 #[derive(Debug, Clone)]
 pub enum Dict<'a> {
     Json(&'a Map<String, serde_json::Value>),
-    Own(Rc<BTreeMap<String, Value<'a>>>, Holds),
+    Own(Deep<BTreeMap<String, Value<'a>>>, Holds),
     /// Keys of any type: what `groupBy` and `fromPairs` make.
-    Keyed(Rc<Vec<(Value<'a>, Value<'a>)>>, Holds),
+    Keyed(Deep<Vec<(Value<'a>, Value<'a>)>>, Holds),
+}
+
+/// A shared list or map that knows how deep it goes: whoever walks it, and whoever drops it, needs stack for that.
+#[derive(Debug)]
+pub struct Deep<T>(Rc<(u32, T)>);
+
+/// What JSON's parser lets through.
+const JSON_DEPTH: u32 = 128;
+
+impl<T> Deep<T> {
+    /// `inner`: the depth of the deepest member.
+    fn new(inner: Option<u32>, value: T) -> Self {
+        Self(Rc::new((1 + inner.unwrap_or(0), value)))
+    }
+    fn depth(&self) -> u32 {
+        self.0.0
+    }
+}
+
+impl<T> Clone for Deep<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> std::ops::Deref for Deep<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0.1
+    }
 }
 
 impl<'a> Value<'a> {
@@ -100,14 +130,30 @@ impl<'a> Value<'a> {
         Self::list_of(Holds::Any, l)
     }
     pub fn list_of(holds: Holds, l: Vec<Value<'a>>) -> Self {
-        Value::List(List::Own(Rc::new(l), holds))
+        Value::List(List::Own(Deep::new(l.iter().map(Value::depth).max(), l), holds))
     }
     /// A list of texts.
     pub fn texts(l: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self::list_of(Holds::Text, l.into_iter().map(Value::text).collect())
     }
     pub fn map(m: BTreeMap<String, Value<'a>>) -> Self {
-        Value::Map(Dict::Own(Rc::new(m), Holds::Any))
+        Self::map_of(Holds::Any, m)
+    }
+    pub fn map_of(holds: Holds, m: BTreeMap<String, Value<'a>>) -> Self {
+        Value::Map(Dict::Own(Deep::new(m.values().map(Value::depth).max(), m), holds))
+    }
+    pub(crate) fn keyed(holds: Holds, m: Vec<(Value<'a>, Value<'a>)>) -> Self {
+        Value::Map(Dict::Keyed(Deep::new(m.iter().map(|(_, v)| v.depth()).max(), m), holds))
+    }
+    /// Levels of lists and maps from here down.
+    pub(crate) fn depth(&self) -> u32 {
+        match self {
+            Value::List(List::Own(l, _)) => l.depth(),
+            Value::Map(Dict::Own(m, _)) => m.depth(),
+            Value::Map(Dict::Keyed(m, _)) => m.depth(),
+            Value::List(List::Json(_)) | Value::Map(Dict::Json(_)) => JSON_DEPTH,
+            _ => 0,
+        }
     }
     pub fn is_nil(&self) -> bool {
         matches!(self, Value::Nil | Value::List(List::Nil(_)))
@@ -434,6 +480,43 @@ impl<'a> Dict<'a> {
                 Dict::Keyed(m, _) => m.iter().all(|(k, v)| other.at(k).is_some_and(|w| v.same(&w))),
                 _ => self.iter().all(|(k, v)| other.get(&k).is_some_and(|w| v.same(&w))),
             }
+    }
+}
+
+/// What it takes to go through a value, in parts of it; 64 bytes of a text are one.
+pub(crate) fn size(v: &Value) -> u64 {
+    match v {
+        Value::Text(s) => 1 + s.len() as u64 / 64,
+        Value::Bytes(b) => 1 + b.len() as u64 / 64,
+        Value::List(List::Json(l)) => 1 + l.iter().map(json_size).sum::<u64>(),
+        Value::List(l) => 1 + l.iter().map(|x| size(&x)).sum::<u64>(),
+        Value::Map(Dict::Json(m)) => 1 + m.values().map(json_size).sum::<u64>(),
+        Value::Map(m) => 1 + m.pairs().iter().map(|(k, x)| size(k) + size(x)).sum::<u64>(),
+        _ => 1,
+    }
+}
+
+fn json_size(v: &serde_json::Value) -> u64 {
+    match v {
+        serde_json::Value::String(s) => 1 + s.len() as u64 / 64,
+        serde_json::Value::Array(l) => 1 + l.iter().map(json_size).sum::<u64>(),
+        serde_json::Value::Object(m) => 1 + m.values().map(json_size).sum::<u64>(),
+        _ => 1,
+    }
+}
+
+/// Places of values in a list by what they equal, so that equal ones are found without comparing all.
+#[derive(Default)]
+pub(crate) struct Classes(std::collections::HashMap<String, Vec<usize>>);
+
+impl Classes {
+    /// The places of those that may equal a value; the caller compares, and enters a new one's place.
+    pub fn of(&mut self, v: &Value) -> &mut Vec<usize> {
+        let name = match v.as_number() {
+            Some(f) => format!("n{}", (f + 0.0).to_bits()),
+            None => format!("{}{}", v.type_name(), v.shown()),
+        };
+        self.0.entry(name).or_default()
     }
 }
 

@@ -4,8 +4,7 @@ use super::format;
 use super::predicates::{order_of, sort};
 use crate::error::Error;
 use crate::eval::{Eval, Outcome, integer, interface};
-use crate::value::{Dict, Holds, Value};
-use std::rc::Rc;
+use crate::value::{Classes, Holds, Value};
 
 pub fn statistics<'a>(name: &str, v: &[Value<'a>], at: usize) -> Outcome<'a> {
     if let ([one], "max" | "min") = (v, name)
@@ -88,8 +87,11 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) ->
         "reverse" => Value::list(l.iter().rev().collect()),
         "uniq" => {
             let mut out: Vec<Value<'a>> = Vec::new();
+            let mut classes = Classes::default();
             for x in l.iter() {
-                if !out.contains(&x) {
+                let class = classes.of(&x);
+                if !class.iter().any(|place| out[*place] == x) {
+                    class.push(out.len());
                     out.push(x);
                 }
             }
@@ -119,6 +121,7 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) ->
         }
         _ => {
             let mut out: Vec<(Value<'a>, Value<'a>)> = Vec::new();
+            let mut classes = Classes::default();
             for pair in l.iter() {
                 match &pair {
                     Value::List(p) if p.len() == 2 => {
@@ -126,16 +129,19 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) ->
                         if matches!(key, Value::Map(_) | Value::List(_)) {
                             return Err(Error::run(at, format!("runtime error: hash of unhashable type {}", key.type_name())));
                         }
-                        e.produce(out.len() / 8, at)?;
-                        match out.iter_mut().find(|(k, _)| k.same(&key)) {
-                            Some((_, old)) => *old = x,
-                            None => out.push((key, x)),
+                        let class = classes.of(&key);
+                        match class.iter().find(|place| out[**place].0.same(&key)) {
+                            Some(place) => out[*place].1 = x,
+                            None => {
+                                class.push(out.len());
+                                out.push((key, x));
+                            }
                         }
                     }
                     other => return Err(Error::run(at, format!("invalid pair {}", format(other)))),
                 }
             }
-            Value::Map(Dict::Keyed(Rc::new(out), Holds::Any))
+            Value::keyed(Holds::Any, out)
         }
     })
 }

@@ -127,6 +127,9 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, arguments: &'a [Node], at: usi
         return predicates::call(e, name, arguments, at);
     }
     let values = arguments.iter().map(|a| e.node(a)).collect::<Result<Vec<_>, _>>()?;
+    if !matches!(name, "len" | "first" | "last" | "get" | "type" | "keys") {
+        e.pass_through(&values, at)?;
+    }
     plain(e, name, &values, at)
 }
 
@@ -138,6 +141,7 @@ pub fn call_value<'a>(e: &mut Eval<'_, 'a>, f: Function, arguments: &'a [Node], 
     let values = arguments.iter().map(|a| e.node(a)).collect::<Result<Vec<_>, _>>()?;
     let Some(function) = crate::sprig::function(f.name) else { return Err(Error::run(at, format!("unknown function sprig.{}", f.name))) };
     e.spend(function.steps(), at)?;
+    e.pass_through(&values, at)?;
     let out = function.call(&values, e.room()).map_err(|m| Error::run(at, m))?;
     e.produce(crate::sprig::weight(&out), at)?;
     Ok(out)

@@ -4,8 +4,7 @@ use super::format;
 use crate::ast::{Node, Op};
 use crate::error::Error;
 use crate::eval::{Eval, Outcome, interface};
-use crate::value::{Dict, Holds, Value};
-use std::rc::Rc;
+use crate::value::{Classes, Holds, Value};
 
 /// Stands for what cannot be looked at.
 pub const NO_ELEMENT: crate::value::Function = crate::value::Function { name: "\0element", signature: "", sprig: false };
@@ -106,6 +105,7 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, arguments: &'a [Node], at: usi
         }
         "groupBy" => {
             let mut out: Vec<(Value<'a>, Vec<Value<'a>>)> = Vec::new();
+            let mut classes = Classes::default();
             for (i, v) in all.iter().enumerate() {
                 let key = match body {
                     Some(b) => e.with_item(b, v.clone(), i, None)?,
@@ -114,14 +114,17 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, arguments: &'a [Node], at: usi
                 if matches!(key, Value::Map(_) | Value::List(_)) {
                     return Err(Error::run(at, format!("cannot use {} as a key for groupBy: unhashable type", key.type_name())));
                 }
-                match out.iter_mut().find(|(k, _)| k.same(&key)) {
-                    Some((_, group)) => group.push(v.clone()),
-                    None => out.push((key, vec![v.clone()])),
+                let class = classes.of(&key);
+                match class.iter().find(|place| out[**place].0.same(&key)) {
+                    Some(place) => out[*place].1.push(v.clone()),
+                    None => {
+                        class.push(out.len());
+                        out.push((key, vec![v.clone()]));
+                    }
                 }
-                e.produce(out.len() / 8, at)?;
             }
             e.produce(n, at)?;
-            Value::Map(Dict::Keyed(Rc::new(out.into_iter().map(|(k, v)| (k, Value::list(v))).collect()), Holds::Lists))
+            Value::keyed(Holds::Lists, out.into_iter().map(|(k, v)| (k, Value::list(v))).collect())
         }
         "sortBy" => {
             let mut keyed = Vec::with_capacity(n);

@@ -2,7 +2,7 @@
 
 use super::values::{elements, is_empty, text_of, texts_of};
 use super::{Call, Outcome};
-use crate::value::{Holds, Value};
+use crate::value::{Classes, Holds, Value};
 
 pub fn list<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(Value::list(c.values.to_vec()))
@@ -53,9 +53,11 @@ pub fn compact<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
 }
 pub fn uniq<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let mut out: Vec<Value<'a>> = Vec::new();
+    let mut classes = Classes::default();
     for v in elements(c.any(0), "find uniq on type")? {
-        c.room(out.len() as u64 * 64)?;
-        if !out.iter().any(|x| x.same(&v)) {
+        let class = classes.of(&v);
+        if !class.iter().any(|place| out[*place].same(&v)) {
+            class.push(out.len());
             out.push(v);
         }
     }

@@ -3,11 +3,10 @@
 use super::values::{text_of, texts_of};
 use super::{Call, Outcome};
 use crate::builtins::{simple_lower, simple_upper, split as parts_of};
-use crate::value::{Dict, Holds, Value};
+use crate::value::{Holds, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
-use std::rc::Rc;
 
 fn text<'a>(s: impl Into<String>) -> Outcome<'a> {
     Ok(Value::text(s))
@@ -127,7 +126,7 @@ pub fn join<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
 
 /// Parts under `_0`, `_1` and so on.
 fn numbered<'a>(parts: Vec<String>) -> Outcome<'a> {
-    Ok(Value::Map(Dict::Own(Rc::new(parts.into_iter().enumerate().map(|(i, p)| (format!("_{i}"), Value::text(p))).collect()), Holds::Text)))
+    Ok(Value::map_of(Holds::Text, parts.into_iter().enumerate().map(|(i, p)| (format!("_{i}"), Value::text(p))).collect()))
 }
 pub fn split<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     numbered(parts_of(c.text(1), c.text(0), -1, false))

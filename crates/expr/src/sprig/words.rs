@@ -156,6 +156,7 @@ pub fn camel<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let body = source.trim_start_matches(connects);
     let mut out = source[..source.len() - body.len()].to_owned();
     let chars: Vec<char> = body.chars().collect();
+    let words_end = body.trim_end_matches(connects).chars().count();
     // Whether the word began with a capital, so that further ones of the same run are lowered.
     let mut capitals = false;
     for (i, now) in chars.iter().copied().enumerate() {
@@ -165,7 +166,7 @@ pub fn camel<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
             out.push(simple_upper(now));
         } else if connects(now) {
             // Of a run of connectors one goes, but for a run at the end.
-            if before.is_some_and(connects) || chars[i..].iter().all(|c| connects(*c)) {
+            if before.is_some_and(connects) || i >= words_end {
                 out.push(now);
             }
         } else if capitals && now.is_uppercase() {
