@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+/// When an expression failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The text is no expression, or can be seen to fail without running.
     Compile,
+    /// Its evaluation failed.
     Run,
 }
 
@@ -13,9 +15,12 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<Details>);
 
+/// What an [`Error`] tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
+    /// When it failed.
     pub kind: Kind,
+    /// What is wrong, without the place.
     pub message: String,
     /// Byte offset into the source; none when the error has no place.
     pub at: Option<usize>,
@@ -31,11 +36,13 @@ impl std::ops::Deref for Error {
 }
 
 impl Error {
-    pub fn compile(at: usize, message: impl Into<String>) -> Self {
+    /// An error that is seen without running.
+    pub(crate) fn compile(at: usize, message: impl Into<String>) -> Self {
         Self::new(Kind::Compile, at, message.into())
     }
+    /// An error of the evaluation.
     #[cold]
-    pub fn run(at: usize, message: impl Into<String>) -> Self {
+    pub(crate) fn run(at: usize, message: impl Into<String>) -> Self {
         Self::new(Kind::Run, at, message.into())
     }
     fn new(kind: Kind, at: usize, message: String) -> Self {

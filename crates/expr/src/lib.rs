@@ -11,6 +11,8 @@
 //! assert_eq!(program.run(&variables).unwrap(), Value::Bool(true));
 //! ```
 
+#![warn(missing_docs)]
+
 mod ast;
 mod builtins;
 mod check;
@@ -21,13 +23,15 @@ mod jsonpath;
 mod lexer;
 mod parser;
 mod pattern;
+mod place;
 mod places;
 mod sprig;
 mod time;
 mod trace;
+mod types;
 mod value;
 
-pub use check::Kinds;
+pub use types::Kinds;
 pub use places::Place;
 pub use error::{Details as ErrorDetails, Error, Kind as ErrorKind};
 pub use eval::Limits;
@@ -58,15 +62,30 @@ pub struct Program {
 }
 
 impl Program {
+    /// Parses an expression that may call the builtins of the language.
+    ///
+    /// ```
+    /// let e = expr::Program::parse("payload.n ==").unwrap_err();
+    /// assert_eq!((e.kind, e.at), (expr::ErrorKind::Compile, Some(11)));
+    /// assert!(e.to_string().contains("a value is missing (1:12)\n | payload.n ==\n"), "{e}");
+    /// ```
     pub fn parse(source: &str) -> Result<Self, Error> {
         Self::parse_with(source, Functions::Builtins)
     }
 
+    /// Parses an expression that may call more than the builtins.
+    ///
+    /// ```
+    /// use expr::{Functions, Program, Value, Variables};
+    /// let program = Program::parse_with("sprig.kebabcase('HelloWorld')", Functions::Metadata).unwrap();
+    /// assert_eq!(program.run(&Variables::new()).unwrap(), Value::text("hello-world"));
+    /// ```
     pub fn parse_with(source: &str, functions: Functions) -> Result<Self, Error> {
         let root = parser::parse(source, functions).map_err(|e| e.within(source))?;
         Ok(Self { source: source.to_owned(), root, functions, passed: AtomicU64::new(u64::MAX) })
     }
 
+    /// The text that was parsed.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -101,6 +120,14 @@ impl Program {
         self.run_within(variables, Limits::default())
     }
 
+    /// Checks, then evaluates, within other bounds than the usual ones.
+    ///
+    /// ```
+    /// use expr::{Limits, Program, Variables};
+    /// let program = Program::parse("filter(1..1000, # > 5)").unwrap();
+    /// let e = program.run_within(&Variables::new(), Limits { steps: 100, ..Limits::default() }).unwrap_err();
+    /// assert!(e.message.starts_with("step budget exceeded"));
+    /// ```
     pub fn run_within<'a>(&'a self, variables: &Variables<'a>, limits: Limits) -> Result<Value<'a>, Error> {
         self.check(variables)?;
         eval::run(&self.root, variables, self.functions, limits).map_err(|e| e.within(&self.source))

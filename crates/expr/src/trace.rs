@@ -14,17 +14,22 @@ const PARTS: usize = 200;
 /// An expression, or a part of one, with what it gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
+    /// Its text.
     pub source: String,
+    /// What it gave.
     pub outcome: Outcome,
     /// Whether this part made the whole false, or fail.
     pub decisive: bool,
+    /// What it is made of.
     pub parts: Vec<Part>,
 }
 
+/// What a part gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// As JSON, cut after some characters.
     Value(String),
+    /// Why it failed.
     Failed(String),
     /// What came before it had decided.
     NotEvaluated,

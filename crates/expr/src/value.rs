@@ -12,16 +12,27 @@ use std::rc::Rc;
 /// a position of a text is a `Byte`. Arithmetic makes an `Int` of all three.
 #[derive(Debug, Clone)]
 pub enum Value<'a> {
+    /// Nothing: `nil`, JSON's `null`, a missing member.
     Nil,
+    /// `true` or `false`.
     Bool(bool),
+    /// Go's `int`.
     Int(i64),
+    /// Go's `int64`.
     Int64(i64),
+    /// Go's `uint8`.
     Byte(u8),
+    /// Go's `float64`.
     Float(f64),
+    /// Go's `string`, which here is UTF-8.
     Text(Cow<'a, str>),
+    /// `b"…"`.
     Bytes(Rc<Vec<u8>>),
+    /// A list of any kind.
     List(List<'a>),
+    /// A map of any kind.
     Map(Dict<'a>),
+    /// A time with its zone.
     Time(Box<jiff::Zoned>),
     /// Nanoseconds.
     Duration(i64),
@@ -34,6 +45,7 @@ pub enum Value<'a> {
 /// A function as a value: it can be named, compared with nil and called, nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Function {
+    /// Without `sprig.`.
     pub name: &'static str,
     /// As Go writes it; empty for the language's own.
     pub signature: &'static str,
@@ -44,38 +56,58 @@ pub struct Function {
 /// Values with fields of their own.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Object {
+    /// From January as 1 on.
     Month(i8),
     /// From Sunday on.
     Weekday(i8),
+    /// A zone of the time zone database.
     Zone(jiff::tz::TimeZone),
+    /// What `sprig.semver` gives.
     Version(crate::sprig::Version),
-    Certificate { cert: String, key: String },
+    /// What `sprig.genCA` and the like give.
+    Certificate {
+        /// PEM.
+        cert: String,
+        /// PEM, of the private key.
+        key: String,
+    },
 }
 
 /// What a list or a map is known to hold, as far as its Go type tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Holds {
+    /// Anything.
     #[default]
     Any,
+    /// Texts.
     Text,
+    /// Integers.
     Int,
+    /// Lists of anything.
     Lists,
+    /// Pairs: lists of two.
     Pairs,
     /// A pair itself: a list of two.
     Pair,
 }
 
+/// A list: the event's own, or one that was made.
 #[derive(Debug, Clone)]
 pub enum List<'a> {
+    /// An array of the event.
     Json(&'a Vec<serde_json::Value>),
+    /// One that the evaluation made.
     Own(Deep<Vec<Value<'a>>>, Holds),
     /// A list that was never made: it has no elements, equals nil, and is `null` in JSON.
     Nil(Holds),
 }
 
+/// A map: the event's own, or one that was made.
 #[derive(Debug, Clone)]
 pub enum Dict<'a> {
+    /// An object of the event.
     Json(&'a Map<String, serde_json::Value>),
+    /// One that the evaluation made, in the order of its keys.
     Own(Deep<BTreeMap<String, Value<'a>>>, Holds),
     /// Keys of any type: what `groupBy` and `fromPairs` make.
     Keyed(Deep<Vec<(Value<'a>, Value<'a>)>>, Holds),
@@ -112,6 +144,7 @@ impl<T> std::ops::Deref for Deep<T> {
 }
 
 impl<'a> Value<'a> {
+    /// Borrows a value of JSON; numbers become floats, as in the original.
     pub fn json(v: &'a serde_json::Value) -> Self {
         match v {
             serde_json::Value::Null => Value::Nil,
@@ -123,12 +156,15 @@ impl<'a> Value<'a> {
             serde_json::Value::Object(m) => Value::Map(Dict::Json(m)),
         }
     }
+    /// A text.
     pub fn text(s: impl Into<String>) -> Self {
         Value::Text(Cow::Owned(s.into()))
     }
+    /// A list of anything.
     pub fn list(l: Vec<Value<'a>>) -> Self {
         Self::list_of(Holds::Any, l)
     }
+    /// A list of a known kind.
     pub fn list_of(holds: Holds, l: Vec<Value<'a>>) -> Self {
         Value::List(List::Own(Deep::new(l.iter().map(Value::depth).max(), l), holds))
     }
@@ -136,9 +172,11 @@ impl<'a> Value<'a> {
     pub fn texts(l: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self::list_of(Holds::Text, l.into_iter().map(Value::text).collect())
     }
+    /// A map with texts as keys.
     pub fn map(m: BTreeMap<String, Value<'a>>) -> Self {
         Self::map_of(Holds::Any, m)
     }
+    /// A map with texts as keys, of a known kind.
     pub fn map_of(holds: Holds, m: BTreeMap<String, Value<'a>>) -> Self {
         Value::Map(Dict::Own(Deep::new(m.values().map(Value::depth).max(), m), holds))
     }
@@ -155,15 +193,18 @@ impl<'a> Value<'a> {
             _ => 0,
         }
     }
+    /// Whether it equals `nil`.
     pub fn is_nil(&self) -> bool {
         matches!(self, Value::Nil | Value::List(List::Nil(_)))
     }
+    /// A number of any kind, as a float.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Value::Float(f) => Some(*f),
             other => other.as_int().map(|n| n as f64),
         }
     }
+    /// A time.
     pub fn time(t: jiff::Zoned) -> Self {
         Value::Time(Box::new(t))
     }
@@ -363,12 +404,14 @@ pub fn go_float(f: f64) -> String {
 }
 
 impl<'a> List<'a> {
+    /// What its type says that it holds.
     pub fn holds(&self) -> Holds {
         match self {
             List::Json(_) => Holds::Any,
             List::Own(_, holds) | List::Nil(holds) => *holds,
         }
     }
+    /// How many there are.
     pub fn len(&self) -> usize {
         match self {
             List::Json(l) => l.len(),
@@ -376,9 +419,11 @@ impl<'a> List<'a> {
             List::Nil(_) => 0,
         }
     }
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// The element at a place.
     pub fn get(&self, i: usize) -> Option<Value<'a>> {
         match self {
             List::Json(l) => l.get(i).map(Value::json),
@@ -386,12 +431,14 @@ impl<'a> List<'a> {
             List::Nil(_) => None,
         }
     }
+    /// Its elements.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Value<'a>> + '_ {
         (0..self.len()).map(|i| self.get(i).unwrap_or(Value::Nil))
     }
 }
 
 impl<'a> Dict<'a> {
+    /// How many there are.
     pub fn len(&self) -> usize {
         match self {
             Dict::Json(m) => m.len(),
@@ -399,9 +446,11 @@ impl<'a> Dict<'a> {
             Dict::Keyed(m, _) => m.len(),
         }
     }
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// The member under a text.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         match self {
             Dict::Json(m) => m.get(key).map(Value::json),
@@ -530,17 +579,21 @@ pub struct Variables<'a> {
 }
 
 impl<'a> Variables<'a> {
+    /// None yet.
     pub fn new() -> Self {
         Self::default()
     }
+    /// Adds a variable that borrows JSON.
     #[must_use]
     pub fn with(self, name: &'a str, v: &'a serde_json::Value) -> Self {
         self.with_value(name, Value::json(v))
     }
+    /// Adds a variable that is a text.
     #[must_use]
     pub fn with_text(self, name: &'a str, v: &'a str) -> Self {
         self.with_value(name, Value::Text(Cow::Borrowed(v)))
     }
+    /// Adds a variable.
     #[must_use]
     pub fn with_value(mut self, name: &'a str, v: Value<'a>) -> Self {
         self.note(name, &v);
@@ -554,12 +607,15 @@ impl<'a> Variables<'a> {
         self.unlisted.push((name, v));
         self
     }
+    /// A variable by its name.
     pub fn get(&self, name: &str) -> Option<&Value<'a>> {
         self.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
     }
+    /// All variables, in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Value<'a>)> {
         self.entries.iter().chain(&self.unlisted).map(|(n, v)| (*n, v))
     }
+    /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.iter().map(|(n, _)| n)
     }
@@ -569,13 +625,13 @@ impl<'a> Variables<'a> {
         const PRIME: u64 = 0x0000_0100_0000_01b3;
         let start = self.shape ^ 0xcbf2_9ce4_8422_2325;
         let named = name.bytes().fold(start, |h, b| (h ^ u64::from(b)).wrapping_mul(PRIME));
-        self.shape = (named ^ crate::check::kind_number(v)).wrapping_mul(PRIME);
+        self.shape = (named ^ crate::types::kind_number(v)).wrapping_mul(PRIME);
     }
     pub(crate) fn shape(&self) -> u64 {
         self.shape
     }
-    pub(crate) fn kinds(&self) -> crate::check::Kinds {
-        crate::check::Kinds::of(self)
+    pub(crate) fn kinds(&self) -> crate::types::Kinds {
+        crate::types::Kinds::of(self)
     }
     /// All of them as one map: `$env`.
     pub fn as_map(&self) -> Value<'a> {

@@ -11,6 +11,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 const BITS: u32 = 5;
 
+/// A map whose clones share what they have in common.
 #[derive(Debug)]
 pub struct Map<K, V> {
     root: Option<Arc<Node<K, V>>>,
@@ -47,12 +48,15 @@ fn place(bitmap: u32, hash: u64, shift: u32) -> (u32, usize) {
 }
 
 impl<K, V> Map<K, V> {
+    /// How many keys there are.
     pub fn len(&self) -> usize {
         self.len
     }
+    /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+    /// Keys and values, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let mut waiting: Vec<&Node<K, V>> = self.root.as_deref().into_iter().collect();
         let mut leaf = [].iter();
@@ -68,12 +72,14 @@ impl<K, V> Map<K, V> {
             }
         })
     }
+    /// Keys, in no order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.iter().map(|(k, _)| k)
     }
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
+    /// The value of a key.
     pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -96,6 +102,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
         }
     }
 
+    /// Whether there is such a key.
     pub fn contains<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -117,6 +124,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
         old
     }
 
+    /// Takes a key out, and tells what its value was.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,

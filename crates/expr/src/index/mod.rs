@@ -23,7 +23,7 @@ mod trie;
 
 pub use map::{Map, Set};
 
-use crate::check::Kinds;
+use crate::types::Kinds;
 use crate::{Error, Program, Value, Variables};
 use conditions::{Condition, Path};
 use std::hash::Hash;
@@ -51,15 +51,19 @@ pub struct Selector<K> {
 }
 
 impl<K> Selector<K> {
+    /// The parsed selector.
     pub fn program(&self) -> &Program {
         &self.program
     }
+    /// Who has it, in no order.
     pub fn owners(&self) -> impl Iterator<Item = &K> {
         self.owners.keys()
     }
+    /// How many have it.
     pub fn len(&self) -> usize {
         self.owners.len()
     }
+    /// Whether nobody has it any more.
     pub fn is_empty(&self) -> bool {
         self.owners.is_empty()
     }
@@ -93,6 +97,7 @@ enum Place {
 /// What the selectors say to one event. Those that are not named are false.
 #[derive(Debug)]
 pub struct Answer<'i, 'a, K> {
+    /// Those that are true.
     pub matched: Vec<&'i Selector<K>>,
     /// Neither true nor false: what they gave instead.
     pub others: Vec<(&'i Selector<K>, Value<'a>)>,
@@ -113,6 +118,7 @@ impl<K: Hash + Eq + Clone> Index<K> {
     pub fn len(&self) -> usize {
         self.by_owner.len()
     }
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.by_owner.is_empty()
     }
@@ -146,6 +152,7 @@ impl<K: Hash + Eq + Clone> Index<K> {
         self.by_owner.insert(owner, id);
     }
 
+    /// Takes an owner's selector out.
     pub fn remove(&mut self, owner: &K) {
         let Some(id) = self.by_owner.remove(owner) else { return };
         let Some(mut s) = self.selectors.remove(&id) else { return };

@@ -3,6 +3,7 @@
 use super::Stored;
 use crate::kind::template::{Arguments, Parameter, Template};
 use crate::kind::workflow::{WorkflowSpec, WorkflowTemplateRef};
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -14,29 +15,44 @@ pub fn template_reference(workflow: &Value) -> Option<WorkflowTemplateRef> {
 
 /// The workflow's specification over the stored one.
 pub fn effective(workflow: &Value, stored: &Stored) -> Result<WorkflowSpec, String> {
-    let own = workflow.get("spec").cloned().unwrap_or_default();
+    let own = &workflow["spec"];
     // What a running workflow started with counts, not what the template has become since.
-    let kept = workflow.pointer("/status/storedWorkflowTemplateSpec").cloned();
+    let kept = workflow.pointer("/status/storedWorkflowTemplateSpec");
     let base = match (kept, stored) {
         (Some(k), _) => k,
-        (None, Stored::Found(t)) => t.get("spec").cloned().unwrap_or_default(),
+        (None, Stored::Found(t)) => &t["spec"],
         _ => return read(own),
     };
     if own.get("templates").is_some() {
         return Err("spec.templates: cannot be set beside spec.workflowTemplateRef".into());
     }
-    let (over, under) = (read(own.clone())?, read(base.clone())?);
-    let mut merged = base;
+    let mut merged = base.clone();
     if let (Some(target), Value::Object(fields)) = (merged.as_object_mut(), own) {
-        target.extend(fields.into_iter().filter(|(k, _)| k != "arguments"));
+        target.extend(fields.iter().filter(|(k, _)| *k != "arguments").map(|(k, v)| (k.clone(), v.clone())));
     }
-    let mut spec = read(merged)?;
-    spec.arguments = Some(merge(over.arguments.unwrap_or_default(), under.arguments.unwrap_or_default()));
+    let mut spec = read(&merged)?;
+    spec.arguments = Some(merge(own_arguments(own)?, spec.arguments.unwrap_or_default()));
     Ok(spec)
 }
 
-fn read(spec: Value) -> Result<WorkflowSpec, String> {
-    serde_json::from_value(spec).map_err(|e| format!("spec cannot be read: {e}"))
+fn read(spec: &Value) -> Result<WorkflowSpec, String> {
+    WorkflowSpec::deserialize(spec).map_err(|_| place::<WorkflowSpec>("spec", spec))
+}
+
+fn own_arguments(spec: &Value) -> Result<Arguments, String> {
+    match spec.get("arguments") {
+        None => Ok(Arguments::default()),
+        Some(a) => Arguments::deserialize(a).map_err(|_| place::<Arguments>("spec.arguments", a)),
+    }
+}
+
+/// Where and why something cannot be read; found only when it cannot, because it takes longer.
+fn place<'v, T: Deserialize<'v>>(what: &str, v: &'v Value) -> String {
+    match serde_path_to_error::deserialize::<_, T>(v) {
+        Err(e) if e.path().to_string() == "." => format!("{what}: {}", e.inner()),
+        Err(e) => format!("{what}.{}: {}", e.path(), e.inner()),
+        Ok(_) => format!("{what} cannot be read"),
+    }
 }
 
 /// Arguments by name; those of the workflow win.
@@ -141,7 +157,7 @@ pub fn validate(workflow: &Value, stored: &Stored) -> Result<(), String> {
 
 /// What is wrong with a stored template: the templates that it names must be there.
 pub fn validate_template(template: &Value) -> Result<(), String> {
-    let spec = read(template.get("spec").cloned().filter(|s| !s.is_null()).unwrap_or_else(|| serde_json::json!({})))?;
+    let spec = read(template.get("spec").filter(|s| !s.is_null()).unwrap_or(&serde_json::json!({})))?;
     let known = |name: &str| spec.templates.iter().flatten().any(|t| t.name.as_deref() == Some(name));
     if let Some(name) = spec.entrypoint.as_deref().filter(|n| !n.is_empty() && !known(n)) {
         return Err(format!("template name '{name}' undefined"));
