@@ -5,8 +5,7 @@ use crate::ast::{Kind, Node, Op};
 use crate::builtins;
 use crate::error::Error;
 use crate::place::{compare, equals};
-use crate::value::{Dict, Holds, List, Object, Value, Variables};
-use std::borrow::Cow;
+use crate::value::{Dict, Holds, List, Object, Text, Value, Variables};
 use std::rc::Rc;
 
 /// What one evaluation may use.
@@ -108,7 +107,7 @@ impl<'a> Eval<'_, 'a> {
     fn inner(&mut self, n: &'a Node) -> Outcome<'a> {
         match &n.kind {
             // What most selectors are made of, without the room that the rest needs.
-            Kind::Text(s) => Ok(Value::Text(Cow::Borrowed(s))),
+            Kind::Text(s) => Ok(Value::Text(Text::Borrowed(s))),
             Kind::Binary(op, a, b) if n.height < LOW => self.binary(*op, a, b, n.at),
             Kind::Member { .. } => match self.place(n) {
                 Some(place) => Ok(place.value()),
@@ -126,7 +125,7 @@ impl<'a> Eval<'_, 'a> {
             Kind::Bool(b) => Value::Bool(*b),
             Kind::Int(i) => Value::Int(*i),
             Kind::Float(f) => Value::Float(*f),
-            Kind::Text(s) => Value::Text(Cow::Borrowed(s)),
+            Kind::Text(s) => Value::Text(Text::Borrowed(s)),
             Kind::Bytes(b) => Value::Bytes(Rc::new(b.clone())),
             Kind::Name(name) => return self.name(name),
             Kind::Pointer(name) => return self.pointer(name, n.at),

@@ -36,7 +36,7 @@ pub use places::Place;
 pub use error::{Details as ErrorDetails, Error, Kind as ErrorKind};
 pub use eval::Limits;
 pub use trace::{Outcome as PartOutcome, Part, explain, falsified};
-pub use value::{Dict, Function, Holds, List, Object, Value, Variables};
+pub use value::{Dict, Function, Holds, List, Object, Text, Value, Variables};
 
 use ast::Node;
 use std::sync::atomic::{AtomicU64, Ordering};

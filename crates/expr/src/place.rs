@@ -2,8 +2,7 @@
 
 use crate::ast::{Kind, Node, Op};
 use crate::eval::Eval;
-use crate::value::{Dict, Value};
-use std::borrow::Cow;
+use crate::value::{Dict, Text, Value};
 
 impl<'a> Eval<'_, 'a> {
     /// The place that a path leads to, if it does so over the event's own maps.
@@ -11,7 +10,7 @@ impl<'a> Eval<'_, 'a> {
         match &n.kind {
             Kind::Name(name) if self.names.is_empty() => match self.variables.get(name)? {
                 Value::Map(Dict::Json(m)) => Some(Place::Map(m)),
-                Value::Text(Cow::Borrowed(s)) => Some(Place::Text(s)),
+                Value::Text(Text::Borrowed(s)) => Some(Place::Text(s)),
                 _ => None,
             },
             Kind::Member { of, property, optional: false } => {
@@ -39,7 +38,7 @@ impl<'a> Place<'a> {
         match self {
             Place::Json(v) => Value::json(v),
             Place::Map(m) => Value::Map(Dict::Json(m)),
-            Place::Text(s) => Value::Text(Cow::Borrowed(s)),
+            Place::Text(s) => Value::Text(Text::Borrowed(s)),
             Place::Missing => Value::Nil,
         }
     }

@@ -25,7 +25,7 @@ pub enum Value<'a> {
     /// Go's `float64`.
     Float(f64),
     /// Go's `string`, which here is UTF-8.
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     /// `b"…"`.
     Bytes(Rc<Vec<u8>>),
     /// A list of any kind.
@@ -40,6 +40,50 @@ pub enum Value<'a> {
     Function(Box<Function>),
     /// What only functions of the metadata environment make.
     Object(Rc<Object>),
+}
+
+/// A text: the event's own, or one that was made and is shared by all that have it.
+#[derive(Debug, Clone)]
+pub enum Text<'a> {
+    /// A part of the event, or of the expression.
+    Borrowed(&'a str),
+    /// One that the evaluation made.
+    Shared(Rc<str>),
+}
+
+impl Text<'_> {
+    /// A copy of its own.
+    pub fn into_owned(self) -> String {
+        String::from(&*self)
+    }
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        match self {
+            Text::Borrowed(s) => s,
+            Text::Shared(s) => s,
+        }
+    }
+}
+
+impl std::fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl PartialEq<str> for Text<'_> {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
 }
 
 /// A function as a value: it can be named, compared with nil and called, nothing else.
@@ -151,14 +195,14 @@ impl<'a> Value<'a> {
             serde_json::Value::Bool(b) => Value::Bool(*b),
             // Numbers of JSON are floating point, as in the original.
             serde_json::Value::Number(n) => Value::Float(n.as_f64().unwrap_or(f64::NAN)),
-            serde_json::Value::String(s) => Value::Text(Cow::Borrowed(s)),
+            serde_json::Value::String(s) => Value::Text(Text::Borrowed(s)),
             serde_json::Value::Array(l) => Value::List(List::Json(l)),
             serde_json::Value::Object(m) => Value::Map(Dict::Json(m)),
         }
     }
     /// A text.
     pub fn text(s: impl Into<String>) -> Self {
-        Value::Text(Cow::Owned(s.into()))
+        Value::Text(Text::Shared(Rc::from(s.into())))
     }
     /// A list of anything.
     pub fn list(l: Vec<Value<'a>>) -> Self {
@@ -455,7 +499,7 @@ impl<'a> Dict<'a> {
         match self {
             Dict::Json(m) => m.get(key).map(Value::json),
             Dict::Own(m, _) => m.get(key).cloned(),
-            Dict::Keyed(m, _) => m.iter().find(|(k, _)| matches!(k, Value::Text(t) if t == key)).map(|(_, v)| v.clone()),
+            Dict::Keyed(m, _) => m.iter().find(|(k, _)| matches!(k, Value::Text(t) if **t == *key)).map(|(_, v)| v.clone()),
         }
     }
     /// The member under a key of any type; types have to agree.
@@ -477,7 +521,7 @@ impl<'a> Dict<'a> {
     /// Members under their keys as they are.
     pub fn pairs(&self) -> Vec<(Value<'a>, Value<'a>)> {
         match self {
-            Dict::Json(m) => m.iter().map(|(k, v)| (Value::Text(Cow::Borrowed(k)), Value::json(v))).collect(),
+            Dict::Json(m) => m.iter().map(|(k, v)| (Value::Text(Text::Borrowed(k)), Value::json(v))).collect(),
             Dict::Own(m, _) => m.iter().map(|(k, v)| (Value::text(k), v.clone())).collect(),
             Dict::Keyed(m, _) => m.to_vec(),
         }
@@ -591,7 +635,7 @@ impl<'a> Variables<'a> {
     /// Adds a variable that is a text.
     #[must_use]
     pub fn with_text(self, name: &'a str, v: &'a str) -> Self {
-        self.with_value(name, Value::Text(Cow::Borrowed(v)))
+        self.with_value(name, Value::Text(Text::Borrowed(v)))
     }
     /// Adds a variable.
     #[must_use]

@@ -104,7 +104,7 @@ fn said(outcome: Result<Value, expr::Error>) -> Option<String> {
 #[test]
 fn the_index_says_what_evaluating_all_would_say() {
     let seed = std::env::var("TRIGGERFISH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
-    let rounds: usize = std::env::var("TRIGGERFISH_ROUNDS").ok().and_then(|s| s.parse().ok()).unwrap_or(40);
+    let rounds: usize = std::env::var("TRIGGERFISH_ROUNDS").ok().and_then(|s| s.parse().ok()).unwrap_or(20);
     let (mut asked, mut evaluated) = (0u64, 0u64);
     for round in 0..rounds {
         let mut r = Random(seed + round as u64 * 7919);

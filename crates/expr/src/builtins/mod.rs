@@ -130,7 +130,14 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, arguments: &'a [Node], at: usi
     if !matches!(name, "len" | "first" | "last" | "get" | "type" | "keys") {
         e.pass_through(&values, at)?;
     }
-    plain(e, name, &values, at)
+    let out = plain(e, name, &values, at)?;
+    // What these make was counted before it was made.
+    if let Value::Text(s) = &out
+        && !matches!(name, "join" | "replace" | "repeat")
+    {
+        e.produce(s.len(), at)?;
+    }
+    Ok(out)
 }
 
 /// Calls a function that an expression has as a value.

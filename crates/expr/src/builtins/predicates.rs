@@ -169,8 +169,8 @@ fn descending<'a>(e: &mut Eval<'_, 'a>, order: Option<&'a Node>, at: usize) -> R
 
 pub fn order_of(v: &Value, at: usize) -> Result<bool, Error> {
     match v {
-        Value::Text(s) if s == "asc" => Ok(false),
-        Value::Text(s) if s == "desc" => Ok(true),
+        Value::Text(s) if *s == *"asc" => Ok(false),
+        Value::Text(s) if *s == *"desc" => Ok(true),
         other => Err(Error::run(at, format!("invalid order {}, expected asc or desc", format(other)))),
     }
 }

@@ -59,7 +59,7 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) ->
             let n = usize::try_from(n).map_err(|_| Error::run(at, format!("invalid argument for repeat (expected positive integer, got {n})")))?;
             e.produce(s.len().saturating_mul(n), at)?;
             if n > 1_000_000 {
-                return Err(Error::run(at, "memory budget exceeded"));
+                return Err(Error::run(at, "memory budget exceeded: repeat takes at most 1000000"));
             }
             Value::text(s.repeat(n))
         }

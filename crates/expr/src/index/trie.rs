@@ -3,7 +3,7 @@
 use super::conditions::{Condition, Constant, GUARDS, Guard, Key, Path, Scalar, Step, Test};
 use super::map::{Map, Set};
 use crate::eval;
-use crate::value::{Dict, List, Value, Variables};
+use crate::value::{Dict, List, Text, Value, Variables};
 use std::sync::Arc;
 
 /// Selectors by number.
@@ -227,7 +227,7 @@ impl Node {
             return child.cut(out);
         }
         let key = match &step.key {
-            Key::Name(k) => Value::Text((&**k).into()),
+            Key::Name(k) => Value::Text(Text::Borrowed(k)),
             Key::Place(i) => Value::Int(*i),
         };
         match eval::fetch(v, &key, 0) {
