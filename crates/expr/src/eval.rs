@@ -97,25 +97,26 @@ impl<'a> Eval<'_, 'a> {
 
     pub fn node(&mut self, n: &'a Node) -> Outcome<'a> {
         self.spend(1, n.at)?;
-        let out = self.inner(n)?;
-        if out.depth() > MAX_VALUE_DEPTH {
-            return Err(Error::run(n.at, format!("the value is nested deeper than {MAX_VALUE_DEPTH} levels")));
-        }
-        Ok(out)
-    }
-
-    fn inner(&mut self, n: &'a Node) -> Outcome<'a> {
         match &n.kind {
             // What most selectors are made of, without the room that the rest needs.
             Kind::Text(s) => Ok(Value::Text(Text::Borrowed(s))),
             Kind::Binary(op, a, b) if n.height < LOW => self.binary(*op, a, b, n.at),
+            Kind::Name(name) => self.name(name),
             Kind::Member { .. } => match self.place(n) {
                 Some(place) => Ok(place.value()),
-                None => crate::with_room(|| self.kind(n)),
+                None => self.made(n),
             },
-            _ if n.height < LOW => self.kind(n),
-            _ => crate::with_room(|| self.kind(n)),
+            _ => self.made(n),
         }
+    }
+
+    /// A part that may make a value of its own: not one that goes too deep.
+    fn made(&mut self, n: &'a Node) -> Outcome<'a> {
+        let out = if n.height < LOW { self.kind(n) } else { crate::with_room(|| self.kind(n)) }?;
+        if out.depth() > MAX_VALUE_DEPTH {
+            return Err(Error::run(n.at, format!("the value is nested deeper than {MAX_VALUE_DEPTH} levels")));
+        }
+        Ok(out)
     }
 
     #[inline(never)]

@@ -25,7 +25,6 @@ pub use map::{Map, Set};
 
 use crate::types::Kinds;
 use crate::{Error, Program, Value, Variables};
-use conditions::{Condition, Path};
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
 use trie::{Ids, Trie};
@@ -91,7 +90,8 @@ struct Arranged {
 enum Place {
     Always,
     Refused(Arc<str>),
-    Under(Arc<(Condition, Option<Path>)>),
+    /// Under so manieth of its conditions; they are derived again when it leaves.
+    Under(usize),
 }
 
 /// What the selectors say to one event. Those that are not named are false.
@@ -163,7 +163,7 @@ impl<K: Hash + Eq + Clone> Index<K> {
         }
         self.by_source.remove(s.program.source());
         for (_, arranged) in self.shapes.iter_mut().filter_map(|s| s.arranged.get_mut()) {
-            arranged.leave(id);
+            arranged.leave(id, &s.program);
         }
     }
 
@@ -234,21 +234,21 @@ impl Arranged {
             Err(e) => Place::Refused(e.message.as_str().into()),
             Ok(()) => {
                 // The least populated place is the one that tells most.
-                let best = conditions::conditions(program.root()).into_iter().min_by_key(|c| self.trie.population(c));
-                best.map_or(Place::Always, |c| Place::Under(Arc::new((c, conditions::leading(program.root())))))
+                let best = conditions::conditions(program.root()).iter().enumerate().min_by_key(|(_, c)| self.trie.population(c)).map(|(n, _)| n);
+                best.map_or(Place::Always, Place::Under)
             }
         };
-        self.put(id, &place, true);
+        self.put(id, program, &place, true);
         self.places.insert(id, place);
     }
 
-    fn leave(&mut self, id: u64) {
+    fn leave(&mut self, id: u64, program: &Program) {
         if let Some(place) = self.places.remove(&id) {
-            self.put(id, &place, false);
+            self.put(id, program, &place, false);
         }
     }
 
-    fn put(&mut self, id: u64, place: &Place, add: bool) {
+    fn put(&mut self, id: u64, program: &Program, place: &Place, add: bool) {
         match place {
             Place::Always if add => {
                 self.always.insert(id, ());
@@ -257,7 +257,11 @@ impl Arranged {
                 self.always.remove(&id);
             }
             Place::Refused(message) => trie::enter(&mut self.refused, message.clone(), id, add),
-            Place::Under(found) => self.trie.place(id, &found.0, found.1.as_ref(), add),
+            Place::Under(n) => {
+                if let Some(c) = conditions::conditions(program.root()).get(*n) {
+                    self.trie.place(id, c, conditions::leading(program.root()).as_ref(), add);
+                }
+            }
         }
     }
 }

@@ -74,13 +74,14 @@ pub async fn run(clients: Arc<Clients>, live: Arc<Live>) {
                 version = version_of(&o);
                 match Binding::read(&o) {
                     Ok(b) => {
+                        let b = Arc::new(b);
                         fresh.insert((b.namespace.clone(), b.name.clone()));
-                        set.insert(&Arc::new(b));
+                        set.insert(&b);
+                        // Bounded by the number of bindings: a small entry each until its status is written.
+                        let _ = tell.send(Told::of(b, &o));
                     }
                     Err(e) => tracing::warn!(binding = text(&o, "/metadata/name"), error = %e, "a stored binding cannot be read and is left out"),
                 }
-                // Bounded by the number of bindings: one entry each until its status is written.
-                let _ = tell.send(o);
             }
             Change::Deleted(o) => {
                 version = version_of(&o);
@@ -111,15 +112,28 @@ fn version_of(o: &Value) -> u64 {
     text(o, "/metadata/resourceVersion").parse().unwrap_or(0)
 }
 
+/// A binding that was applied, and what its status says already.
+struct Told {
+    binding: Arc<Binding>,
+    ready: Option<Value>,
+    observed: Option<i64>,
+}
+
+impl Told {
+    fn of(binding: Arc<Binding>, o: &Value) -> Self {
+        let ready = o.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten().find(|c| c["type"] == "Ready");
+        Self { binding, ready: ready.cloned(), observed: o.pointer("/status/observedGeneration").and_then(Value::as_i64) }
+    }
+}
+
 /// Writes the `Ready` condition of each binding that was applied.
-async fn conditions(api: Api, mut told: mpsc::UnboundedReceiver<Value>) {
-    while let Some(o) = told.recv().await {
-        let Ok(b) = Binding::read(&o) else { continue };
+async fn conditions(api: Api, mut told: mpsc::UnboundedReceiver<Told>) {
+    while let Some(Told { binding: b, ready: known, observed }) = told.recv().await {
         let (status, reason, message) = ready(&api, &b).await;
         let generation = b.generation;
-        let known = o.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten().find(|c| c["type"] == "Ready");
+        let known = known.as_ref();
         let same = known.is_some_and(|c| c["status"] == status && c["reason"] == reason && c["message"] == message.as_str());
-        if same && o.pointer("/status/observedGeneration").and_then(Value::as_i64) == Some(generation) {
+        if same && observed == Some(generation) {
             continue;
         }
         let since = known.filter(|c| c["status"] == status).and_then(|c| c["lastTransitionTime"].as_str()).map_or_else(crate::clock::now_text, str::to_owned);
