@@ -3,11 +3,13 @@
 //! Every accepted write is durable (WAL, `synchronous=FULL`) before its caller hears of it. Superseded versions are kept
 //! for watches and consistent paging, and compacted when there are more than `history` of them.
 
+mod recent;
 mod schema;
 pub mod watch;
 mod writer;
 
 use crate::object::Key;
+use recent::Recent;
 use crate::status::Status;
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -134,6 +136,7 @@ pub struct Store {
     writer: writer::Handle,
     committed: Arc<AtomicU64>,
     compacted: Arc<AtomicU64>,
+    recent: Arc<Recent>,
     pub hub: Arc<Hub>,
 }
 
@@ -143,9 +146,11 @@ impl Store {
         let committed = Arc::new(AtomicU64::new(0));
         let compacted = Arc::new(AtomicU64::new(0));
         let hub = Arc::new(Hub::new(options.watch_buffer));
-        let writer = writer::start(connection, options.history, committed.clone(), compacted.clone(), hub.clone())
+        let recent = Arc::new(Recent::default());
+        let shared = writer::Shared { committed: committed.clone(), compacted: compacted.clone(), recent: recent.clone(), hub: hub.clone() };
+        let writer = writer::start(connection, options.history, shared)
             .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-        Ok(Self { path: path.into(), readers: Mutex::new(Vec::new()), writer, committed, compacted, hub })
+        Ok(Self { path: path.into(), readers: Mutex::new(Vec::new()), writer, committed, compacted, recent, hub })
     }
 
     /// The newest version that is on disk.
@@ -179,13 +184,21 @@ impl Store {
     }
 
     pub fn get(&self, key: &Key) -> Result<Option<Stored>, Status> {
-        self.read(|c| {
+        let unknown = match self.recent.get(key) {
+            Ok(found) => return Ok(Some(found)),
+            Err(since) => since,
+        };
+        let found = self.read(|c| {
             c.prepare_cached(
                 "SELECT v.rv, v.data FROM objects o JOIN versions v ON v.rv = o.rv WHERE o.resource=?1 AND o.namespace=?2 AND o.name=?3",
             )?
             .query_row(params![key.resource, key.namespace, key.name], stored)
             .optional()
-        })
+        })?;
+        if let Some(stored) = &found {
+            self.recent.found(key, stored, unknown);
+        }
+        Ok(found)
     }
 
     pub fn list(&self, range: &Range) -> Result<Page, Status> {

@@ -1,5 +1,6 @@
 //! The only writer: takes what is waiting, commits it in one transaction, then tells callers and watchers.
 
+use super::recent::Recent;
 use super::watch::{Event, Hub};
 use super::{Change, Expect, MAX_OBJECT, Stored, WriteError};
 use crate::write::contains;
@@ -55,34 +56,34 @@ impl Handle {
     }
 }
 
+/// What the writer tells readers and watchers.
+pub struct Shared {
+    pub committed: Arc<AtomicU64>,
+    pub compacted: Arc<AtomicU64>,
+    pub recent: Arc<Recent>,
+    pub hub: Arc<Hub>,
+}
+
 struct Writer {
     connection: Connection,
     history: u64,
     next: u64,
-    committed: Arc<AtomicU64>,
-    compacted: Arc<AtomicU64>,
-    hub: Arc<Hub>,
+    shared: Shared,
 }
 
 /// What a write did, once the transaction it belongs to is on disk.
 type Done = (oneshot::Sender<Result<Stored, WriteError>>, Result<(Stored, String, Arc<Event>), WriteError>);
 
-pub fn start(
-    connection: Connection,
-    history: u64,
-    committed: Arc<AtomicU64>,
-    compacted: Arc<AtomicU64>,
-    hub: Arc<Hub>,
-) -> rusqlite::Result<Handle> {
+pub fn start(connection: Connection, history: u64, shared: Shared) -> rusqlite::Result<Handle> {
     let newest: i64 = connection.query_row("SELECT coalesce(max(rv), 0) FROM versions", [], |r| r.get(0))?;
     let oldest: Option<i64> = connection.query_row("SELECT value FROM meta WHERE key='compacted'", [], |r| r.get(0)).optional()?;
     let oldest = oldest.unwrap_or(0) as u64;
     // Deletions leave the table when compacted, so the counter may be ahead of the newest row.
     let newest = (newest as u64).max(oldest).max(1);
-    committed.store(newest, Ordering::Release);
-    compacted.store(oldest, Ordering::Release);
+    shared.committed.store(newest, Ordering::Release);
+    shared.compacted.store(oldest, Ordering::Release);
     let (queue, inbox) = mpsc::sync_channel(QUEUE);
-    let mut writer = Writer { connection, history, next: newest + 1, committed, compacted, hub };
+    let mut writer = Writer { connection, history, next: newest + 1, shared };
     std::thread::Builder::new()
         .name("api-store".into())
         .spawn(move || writer.run(&inbox))
@@ -101,7 +102,7 @@ impl Writer {
                 }
             }
             self.commit(group);
-            if self.next - self.compacted.load(Ordering::Relaxed) > self.history * 2
+            if self.next - self.shared.compacted.load(Ordering::Relaxed) > self.history * 2
                 && let Err(e) = self.compact()
             {
                 tracing::warn!(error = %e, "could not compact the history of the store; it is tried again after the next write");
@@ -115,10 +116,16 @@ impl Writer {
         let result = self.transaction(group, &mut done);
         match result {
             Ok(()) => {
-                self.committed.store(self.next - 1, Ordering::Release);
+                let entries = done.iter().filter_map(|(_, outcome)| {
+                    let (stored, resource, event) = outcome.as_ref().ok()?;
+                    let removed = event.change == Change::Deleted;
+                    Some((Key::new(resource, &event.namespace, &event.name), (!removed).then(|| stored.clone())))
+                });
+                self.shared.recent.committed(entries);
+                self.shared.committed.store(self.next - 1, Ordering::Release);
                 for (reply, outcome) in done {
                     let answer = outcome.map(|(stored, resource, event)| {
-                        self.hub.publish(&resource, &event);
+                        self.shared.hub.publish(&resource, &event);
                         stored
                     });
                     // A caller that went away no longer wants its answer.
@@ -163,14 +170,14 @@ impl Writer {
 
     /// Drops versions that were superseded more than `history` versions ago.
     fn compact(&mut self) -> rusqlite::Result<()> {
-        let from = self.compacted.load(Ordering::Relaxed) as i64;
+        let from = self.shared.compacted.load(Ordering::Relaxed) as i64;
         let to = (self.next - 1 - self.history) as i64;
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute("DELETE FROM versions WHERE rv IN (SELECT prev FROM versions WHERE rv > ?1 AND rv <= ?2)", [from, to])?;
         tx.execute("DELETE FROM versions WHERE rv > ?1 AND rv <= ?2 AND change = 3", [from, to])?;
         tx.execute("INSERT OR REPLACE INTO meta(key, value) VALUES('compacted', ?1)", [to])?;
         tx.commit()?;
-        self.compacted.store(to as u64, Ordering::Release);
+        self.shared.compacted.store(to as u64, Ordering::Release);
         Ok(())
     }
 }
