@@ -6,6 +6,7 @@ use crate::value::{Dict, Text, Value};
 
 impl<'a> Eval<'_, 'a> {
     /// The place that a path leads to, if it does so over the event's own maps.
+    #[inline]
     pub fn place(&self, n: &Node) -> Option<Place<'a>> {
         match &n.kind {
             Kind::Name(name) if self.names.is_empty() => match self.variables.get(name)? {
@@ -34,6 +35,7 @@ pub enum Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    #[inline]
     pub fn value(&self) -> Value<'a> {
         match self {
             Place::Json(v) => Value::json(v),
@@ -42,6 +44,7 @@ impl<'a> Place<'a> {
             Place::Missing => Value::Nil,
         }
     }
+    #[inline]
     pub fn equals(&self, n: &Node) -> bool {
         match self {
             Place::Json(v) => json_equals(v, n),
@@ -53,6 +56,7 @@ impl<'a> Place<'a> {
 }
 
 /// What an operator says of a constant, given what is equal; none if it is not for these.
+#[inline]
 pub fn compare(op: Op, constant: &Node, equal: impl Fn(&Node) -> bool) -> Option<bool> {
     match (op, &constant.kind) {
         (Op::In, Kind::List(items)) => Some(items.iter().any(equal)),
@@ -62,6 +66,7 @@ pub fn compare(op: Op, constant: &Node, equal: impl Fn(&Node) -> bool) -> Option
     }
 }
 
+#[inline]
 fn json_equals(v: &serde_json::Value, n: &Node) -> bool {
     use serde_json::Value as Json;
     match (v, &n.kind) {
