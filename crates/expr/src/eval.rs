@@ -5,7 +5,8 @@ use crate::ast::{Kind, Node, Op};
 use crate::builtins;
 use crate::error::Error;
 use crate::place::{compare, equals};
-use crate::value::{Dict, Holds, List, Object, Text, Value, Variables};
+use crate::value::{Dict, Holds, List, Object, Text, Value};
+use crate::variables::Variables;
 use std::rc::Rc;
 
 /// What one evaluation may use.

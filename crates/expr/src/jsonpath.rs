@@ -6,7 +6,7 @@
 use crate::value::{Holds, Value};
 use serde_json::Value as Json;
 
-/// How deep `..` looks, and how many values a path may find.
+/// Values that a path may find.
 const MAX_FOUND: usize = 100_000;
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub fn find<'a>(source: &str, path: &str) -> Result<Value<'a>, String> {
         many |= !step.names_one();
         found = next;
     }
-    let owned = |v: &Json| crate::builtins::owned(v.clone());
+    let owned = |v: &Json| crate::json::owned(v.clone());
     if many {
         return Ok(Value::list_of(Holds::Any, found.into_iter().map(owned).collect()));
     }
@@ -123,7 +123,17 @@ fn range(length: i64, from: Option<i64>, to: Option<i64>, by: i64) -> Box<dyn It
 
 impl Filter {
     fn parse(text: &str) -> Result<Self, String> {
-        let source = text.replace('@', "item").replace("=~", " matches ");
+        // The element has a name of its own in the language; what is quoted stays.
+        let mut quote = None;
+        let mut source = String::with_capacity(text.len());
+        for c in text.chars() {
+            match (c, quote) {
+                ('\'' | '"', None) => quote = Some(c),
+                (c, Some(q)) if c == q => quote = None,
+                _ => {}
+            }
+            if c == '@' && quote.is_none() { source.push_str("item") } else { source.push(c) }
+        }
         crate::Program::parse(&source).map(Filter).map_err(|e| format!("filter: invalid expression {text:?}: {}", e.message))
     }
     /// What fails for an element leaves it out.

@@ -16,27 +16,31 @@
 mod ast;
 mod builtins;
 mod check;
+mod encoding;
 mod error;
 mod eval;
 pub mod index;
+mod json;
 mod jsonpath;
 mod lexer;
 mod parser;
 mod pattern;
 mod place;
-mod places;
+mod reads;
 mod sprig;
 mod time;
 mod trace;
 mod types;
 mod value;
+mod variables;
 
-pub use types::Kinds;
-pub use places::Place;
 pub use error::{Details as ErrorDetails, Error, Kind as ErrorKind};
 pub use eval::Limits;
+pub use reads::Place;
 pub use trace::{Outcome as PartOutcome, Part, explain, falsified};
-pub use value::{Dict, Function, Holds, List, Object, Text, Value, Variables};
+pub use types::Kinds;
+pub use value::{Dict, Function, Holds, List, Object, Text, Value};
+pub use variables::Variables;
 
 use ast::Node;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -135,7 +139,7 @@ impl Program {
 
     /// The places that the expression reads.
     pub fn places(&self) -> Vec<Place> {
-        places::places(&self.root)
+        reads::places(&self.root)
     }
 
     pub(crate) fn root(&self) -> &Node {

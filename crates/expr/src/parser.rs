@@ -6,7 +6,6 @@ use crate::builtins;
 use crate::error::Error;
 use crate::lexer::{Spanned, Token, tokens};
 
-
 /// Nesting that an expression may have.
 pub const MAX_DEPTH: usize = 128;
 /// Height of the tree: `a + b + c …` nests to the left without nesting in the source.
@@ -207,7 +206,7 @@ impl Parser {
                 self.advance();
                 let at = self.position();
                 let callee = self.expect_name()?;
-                left = self.call(at, callee, vec![left], true)?;
+                left = self.call(at, callee, vec![left])?;
                 previous = name;
                 continue;
             }
@@ -387,7 +386,7 @@ impl Parser {
             self.advance();
             let at = self.position();
             let name = self.expect_name()?;
-            let node = self.call(at, name, Vec::new(), false)?;
+            let node = self.call(at, name, Vec::new())?;
             return self.postfix(node);
         }
         self.secondary()
@@ -401,7 +400,7 @@ impl Parser {
                 match n.as_str() {
                     "true" | "false" => return self.node(at, Kind::Bool(n == "true")),
                     "nil" => return self.node(at, Kind::Nil),
-                    _ if self.is_bracket('(') => self.call(at, n, Vec::new(), true)?,
+                    _ if self.is_bracket('(') => self.call(at, n, Vec::new())?,
                     _ => self.node(at, Kind::Name(n))?,
                 }
             }
@@ -488,8 +487,7 @@ impl Parser {
         self.node(at, Kind::Map(out))
     }
 
-    fn call(&mut self, at: usize, name: String, mut arguments: Vec<Node>, overridable: bool) -> Result<Node, Error> {
-        let _ = overridable;
+    fn call(&mut self, at: usize, name: String, mut arguments: Vec<Node>) -> Result<Node, Error> {
         if let Some(shape) = builtins::predicate(&name) {
             self.expect_bracket('(')?;
             let mut given = arguments.len();
@@ -513,9 +511,8 @@ impl Parser {
             self.expect_bracket(')')?;
             return self.node(at, Kind::Builtin { name, arguments });
         }
-        let is_builtin = builtins::is_builtin(&name) && !(self.functions == Functions::Metadata && matches!(name.as_str(), "toJson" | "asInt" | "asFloat" | "jsonpath"));
         let arguments = self.arguments(arguments)?;
-        if is_builtin || (self.functions == Functions::Metadata && builtins::is_metadata_function(&name)) {
+        if builtins::is_builtin(&name) || (self.functions == Functions::Metadata && builtins::is_metadata_function(&name)) {
             return self.node(at, Kind::Builtin { name, arguments });
         }
         let callee = self.node(at, Kind::Name(name))?;

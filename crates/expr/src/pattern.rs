@@ -41,7 +41,7 @@ fn translate(pattern: &str) -> Result<String, String> {
                     i += 1;
                 }
             }
-            ('[', true) if next == Some(':') => match chars[i..].windows(2).position(|w| w == [':', ']']) {
+            ('[', true) if next == Some(':') => match near(&chars[i..]).windows(2).position(|w| w == [':', ']']) {
                 Some(end) => {
                     out.extend(&chars[i..i + end + 2]);
                     i += end + 2;
@@ -56,17 +56,16 @@ fn translate(pattern: &str) -> Result<String, String> {
                 out.push(']');
             }
             ('{', false) => match repetition(&chars[i..]) {
-                Some((low, high)) => {
-                    if low.max(high) > MAX_REPEAT {
-                        let text: String = chars[i..].iter().take_while(|c| **c != '}').collect();
-                        return Err(format!("error parsing regexp: invalid repeat count: `{text}}}`"));
-                    }
-                    out.push('{');
+                Some((most, text)) if most > MAX_REPEAT => return Err(format!("error parsing regexp: invalid repeat count: `{text}`")),
+                Some((_, text)) => {
+                    out.push_str(&text);
+                    i += text.len();
+                    continue;
                 }
                 // Anything else in braces is text.
                 None => out.push_str("\\{"),
             },
-            ('}', false) if !chars[..i].iter().rposition(|c| *c == '{').is_some_and(|open| repetition(&chars[open..]).is_some()) => out.push_str("\\}"),
+            ('}', false) => out.push_str("\\}"),
             _ => out.push(c),
         }
         i += 1;
@@ -91,21 +90,32 @@ fn escape(chars: &[char], i: usize, class: bool, out: &mut String) -> Result<usi
             out.push_str(&regex::escape(&quoted));
             return Ok(end.map_or(chars.len() - i, |e| e + 2));
         }
+        'p' | 'P' | 'x' if chars.get(i + 2) == Some(&'{') => {
+            let length = chars[i..].iter().position(|c| *c == '}').map_or(chars.len() - i, |end| end + 1);
+            out.extend(&chars[i..i + length]);
+            return Ok(length);
+        }
         _ => out.extend(['\\', c]),
     }
     Ok(2)
 }
 
-/// `{2}`, `{2,}` or `{2,3}`.
-fn repetition(chars: &[char]) -> Option<(u32, u32)> {
-    let end = chars.iter().position(|c| *c == '}')?;
-    let inner: String = chars[1..end].iter().collect();
-    let number = |s: &str| if s.bytes().all(|b| b.is_ascii_digit()) { s.parse().ok() } else { None };
-    match inner.split_once(',') {
-        None => number(&inner).map(|n| (n, n)),
-        Some((low, "")) => number(low).map(|n| (n, n)),
-        Some((low, high)) => Some((number(low)?, number(high)?)),
-    }
+/// As far as a repetition or the name of a class may reach: nothing is looked for to the end of a long pattern.
+fn near(chars: &[char]) -> &[char] {
+    &chars[..chars.len().min(32)]
+}
+
+/// `{2}`, `{2,}` or `{2,3}`: its larger number, and its text.
+fn repetition(chars: &[char]) -> Option<(u32, String)> {
+    let end = near(chars).iter().position(|c| *c == '}')?;
+    let text: String = chars[..=end].iter().collect();
+    let number = |s: &str| if s.bytes().all(|b| b.is_ascii_digit()) { s.parse::<u32>().ok() } else { None };
+    let inner = &text[1..end];
+    let most = match inner.split_once(',') {
+        None | Some((_, "")) => number(inner.trim_end_matches(','))?,
+        Some((low, high)) => number(low)?.max(number(high)?),
+    };
+    Some((most, text))
 }
 
 /// The error of a bad pattern, as RE2 words it where the reason is the same.
@@ -122,4 +132,43 @@ fn describe(pattern: &str, e: &regex::Error) -> String {
     }
     let last = text.lines().last().unwrap_or("").trim_start_matches("error: ");
     format!("error parsing regexp: {last}: `{pattern}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compile;
+
+    #[test]
+    fn patterns_mean_what_re2_says() {
+        for (pattern, text, matches) in [
+            (r"^\p{L}+$", "né", true),
+            (r"[\p{Greek}q]", "q", true),
+            (r"\x{1F600}", "😀", true),
+            (r"^\d+$", "٣", false),
+            (r"^\w$", "é", false),
+            (r"\bfoo\b", "éfoo", true),
+            (r"^[^\d]$", "5", false),
+            (r"^a{2,3}$", "aa", true),
+            (r"^a{,3}$", "a{,3}", true),
+            (r"^{}$", "{}", true),
+            (r"^[[:alpha:]]+$", "ab", true),
+            (r"^[[a]$", "[", true),
+            (r"^[a&&b]+$", "a&b", true),
+            (r"^[]a]+$", "a]", true),
+            (r"^\Qa.b{2}\E$", "a.b{2}", true),
+        ] {
+            assert_eq!(compile(pattern).map(|r| r.is_match(text)), Ok(matches), "{pattern} on {text}");
+        }
+        for wrong in ["(", "a{1001}", "(?=a)", "\\"] {
+            assert!(compile(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_long_pattern_is_read_in_linear_time() {
+        for long in ["{".repeat(1 << 20), "[[:".repeat(1 << 18), "}".repeat(1 << 20)] {
+            // Most are too large when compiled; reaching that must not take long.
+            let _ = compile(&long);
+        }
+    }
 }

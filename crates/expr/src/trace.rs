@@ -3,7 +3,8 @@
 use crate::Program;
 use crate::ast::{Kind, Node, Op};
 use crate::eval::{Limits, run};
-use crate::value::{Value, Variables};
+use crate::value::{Value};
+use crate::variables::Variables;
 use std::fmt;
 
 /// What is shown of a value, in characters.

@@ -1,6 +1,5 @@
 //! Values: borrowed from the variables where possible, owned where computed.
 
-
 use serde_json::{Map, Number};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -344,86 +343,13 @@ impl<'a> Value<'a> {
 
     /// JSON text as Go writes it: keys sorted, `<`, `>` and `&` escaped, floats without a needless point.
     pub fn to_json_text(&self) -> Result<String, String> {
-        let mut out = String::new();
-        self.write_json(&mut out)?;
-        Ok(out)
+        crate::json::compact(self)
     }
-
-    pub(crate) fn write_json(&self, out: &mut String) -> Result<(), String> {
-        match self {
-            Value::Nil | Value::List(List::Nil(_)) => out.push_str("null"),
-            Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-            Value::Int(n) | Value::Int64(n) | Value::Duration(n) => out.push_str(&n.to_string()),
-            Value::Float(f) if f.is_finite() => out.push_str(&go_json_float(*f)),
-            Value::Float(f) => return Err(format!("json: unsupported value: {}", go_float(*f))),
-            Value::Text(s) => write_json_string(s, out),
-            Value::List(l) => {
-                out.push('[');
-                for (i, v) in l.iter().enumerate() {
-                    if i > 0 {
-                        out.push(',');
-                    }
-                    v.write_json(out)?;
-                }
-                out.push(']');
-            }
-            Value::Map(m) if !matches!(m, Dict::Keyed(..)) => {
-                out.push('{');
-                let mut pairs: Vec<_> = m.iter().collect();
-                pairs.sort_by(|a, b| a.0.cmp(&b.0));
-                for (i, (k, v)) in pairs.iter().enumerate() {
-                    if i > 0 {
-                        out.push(',');
-                    }
-                    write_json_string(k, out);
-                    out.push(':');
-                    v.write_json(out)?;
-                }
-                out.push('}');
-            }
-            other => out.push_str(&other.to_json()?.to_string()),
-        }
-        Ok(())
-    }
-}
-
-pub(crate) fn write_json_string(s: &str, out: &mut String) {
-    out.push('"');
-    for c in s.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c if (c as u32) < 0x20 => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 /// A float without its fraction as amd64 converts it: what does not fit is the smallest integer.
 pub fn whole(f: f64) -> i64 {
     if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&f) { f as i64 } else { i64::MIN }
-}
-
-/// A float as Go's JSON encoder writes it.
-pub fn go_json_float(f: f64) -> String {
-    if f == 0.0 {
-        return if f.is_sign_negative() { "-0".into() } else { "0".into() };
-    }
-    let magnitude = f.abs();
-    if (1e-6..1e21).contains(&magnitude) {
-        return format!("{f}");
-    }
-    let text = format!("{f:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
-    format!("{mantissa}e{sign}{digits}")
 }
 
 /// A float as Go's `%v` writes it.
@@ -582,9 +508,10 @@ pub(crate) fn size(v: &Value) -> u64 {
         Value::Text(s) => 1 + s.len() as u64 / 64,
         Value::Bytes(b) => 1 + b.len() as u64 / 64,
         Value::List(List::Json(l)) => 1 + l.iter().map(json_size).sum::<u64>(),
-        Value::List(l) => 1 + l.iter().map(|x| size(&x)).sum::<u64>(),
+        Value::List(List::Own(l, _)) => 1 + l.iter().map(size).sum::<u64>(),
         Value::Map(Dict::Json(m)) => 1 + m.values().map(json_size).sum::<u64>(),
-        Value::Map(m) => 1 + m.pairs().iter().map(|(k, x)| size(k) + size(x)).sum::<u64>(),
+        Value::Map(Dict::Own(m, _)) => 1 + m.iter().map(|(k, x)| 1 + k.len() as u64 / 64 + size(x)).sum::<u64>(),
+        Value::Map(Dict::Keyed(m, _)) => 1 + m.iter().map(|(k, x)| size(k) + size(x)).sum::<u64>(),
         _ => 1,
     }
 }
@@ -612,74 +539,3 @@ impl Classes {
         self.0.entry(name).or_default()
     }
 }
-
-/// The variables of an evaluation, by name.
-#[derive(Debug, Clone, Default)]
-pub struct Variables<'a> {
-    entries: Vec<(&'a str, Value<'a>)>,
-    /// Those from here on are not in `$env`.
-    unlisted: Vec<(&'a str, Value<'a>)>,
-    shape: u64,
-}
-
-impl<'a> Variables<'a> {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-    /// Adds a variable that borrows JSON.
-    #[must_use]
-    pub fn with(self, name: &'a str, v: &'a serde_json::Value) -> Self {
-        self.with_value(name, Value::json(v))
-    }
-    /// Adds a variable that is a text.
-    #[must_use]
-    pub fn with_text(self, name: &'a str, v: &'a str) -> Self {
-        self.with_value(name, Value::Text(Text::Borrowed(v)))
-    }
-    /// Adds a variable.
-    #[must_use]
-    pub fn with_value(mut self, name: &'a str, v: Value<'a>) -> Self {
-        self.note(name, &v);
-        self.entries.push((name, v));
-        self
-    }
-    /// A variable that `$env` does not show.
-    #[must_use]
-    pub fn with_unlisted(mut self, name: &'a str, v: Value<'a>) -> Self {
-        self.note(name, &v);
-        self.unlisted.push((name, v));
-        self
-    }
-    /// A variable by its name.
-    pub fn get(&self, name: &str) -> Option<&Value<'a>> {
-        self.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
-    }
-    /// All variables, in the order they were added.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Value<'a>)> {
-        self.entries.iter().chain(&self.unlisted).map(|(n, v)| (*n, v))
-    }
-    /// Their names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.iter().map(|(n, _)| n)
-    }
-
-    /// Names and kinds as one number, made up as variables are added.
-    fn note(&mut self, name: &str, v: &Value) {
-        const PRIME: u64 = 0x0000_0100_0000_01b3;
-        let start = self.shape ^ 0xcbf2_9ce4_8422_2325;
-        let named = name.bytes().fold(start, |h, b| (h ^ u64::from(b)).wrapping_mul(PRIME));
-        self.shape = (named ^ crate::types::kind_number(v)).wrapping_mul(PRIME);
-    }
-    pub(crate) fn shape(&self) -> u64 {
-        self.shape
-    }
-    pub(crate) fn kinds(&self) -> crate::types::Kinds {
-        crate::types::Kinds::of(self)
-    }
-    /// All of them as one map: `$env`.
-    pub fn as_map(&self) -> Value<'a> {
-        Value::map(self.entries.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect())
-    }
-}
-

@@ -2,14 +2,12 @@
 
 mod collections;
 mod dates;
-mod json;
 mod numbers;
 mod predicates;
 mod strings;
 
 pub use dates::method;
 pub use predicates::NO_ELEMENT;
-pub(crate) use json::{from_json, owned, pretty};
 pub(crate) use numbers::{parse_float, parse_int};
 pub(crate) use strings::{simple_lower, simple_upper, split};
 
@@ -201,16 +199,16 @@ fn plain<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) -> Ou
             return strings::call(e, name, v, at);
         }
         "max" | "min" | "mean" | "median" => return collections::statistics(name, v, at),
-        "toJSON" => Value::text(pretty(&v[0]).map_err(|m| Error::run(at, m))?),
+        "toJSON" => Value::text(crate::json::pretty(&v[0]).map_err(|m| Error::run(at, m))?),
         "toJson" => Value::text(v[0].to_json_text().map_err(|m| Error::run(at, m))?),
-        "fromJSON" => from_json(text(&v[0], name, at)?, at)?,
+        "fromJSON" => crate::json::from_json(text(&v[0], name, at)?, at)?,
         "jsonpath" => crate::jsonpath::find(text(&v[0], name, at)?, text(&v[1], name, at)?).map_err(|m| Error::run(at, m))?,
         "toBase64" => Value::text(match &v[0] {
             Value::Bytes(b) => STANDARD.encode(&**b),
             other => STANDARD.encode(text(other, name, at)?),
         }),
         "fromBase64" => {
-            let raw = STANDARD.decode(text(&v[0], name, at)?).map_err(|_| Error::run(at, format!("illegal base64 data at input byte {}", bad_base64(&v[0]))))?;
+            let raw = crate::encoding::base64(text(&v[0], name, at)?).map_err(|i| Error::run(at, format!("illegal base64 data at input byte {i}")))?;
             Value::text(String::from_utf8_lossy(&raw))
         }
         "now" => Value::time(time::now()),
@@ -229,9 +227,3 @@ fn plain<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) -> Ou
     };
     Ok(out)
 }
-
-fn bad_base64(v: &Value) -> usize {
-    let Value::Text(s) = v else { return 0 };
-    s.bytes().position(|c| !(c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/'))).unwrap_or(s.len() / 4 * 4)
-}
-

@@ -3,7 +3,8 @@
 use super::conditions::{Condition, Constant, GUARDS, Guard, Key, Path, Scalar, Step, Test};
 use super::map::{Map, Set};
 use crate::eval;
-use crate::value::{Dict, List, Text, Value, Variables};
+use crate::value::{Dict, List, Text, Value};
+use crate::variables::Variables;
 use std::sync::Arc;
 
 /// Selectors by number.

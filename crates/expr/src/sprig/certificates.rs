@@ -119,7 +119,7 @@ pub fn signed<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
 /// A certificate and a key that are at hand, both in base64 of their PEM.
 pub fn custom<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let decoded = |i: usize, what: &str| {
-        let raw = super::strings::decode(c.text(i), 6, super::strings::BASE64).map_err(|_| format!("unable to decode base64 {what}"))?;
+        let raw = crate::encoding::base64(c.text(i)).map_err(|_| format!("unable to decode base64 {what}"))?;
         Ok::<_, String>(String::from_utf8_lossy(&raw).into_owned())
     };
     let (cert, key) = (decoded(0, "certificate")?, decoded(1, "private key")?);

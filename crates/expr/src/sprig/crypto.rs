@@ -74,7 +74,7 @@ pub fn decrypt<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     if c.text(0).is_empty() && c.text(1).is_empty() {
         return Ok(Value::text(""));
     }
-    let raw = super::strings::decode(c.text(1), 6, super::strings::BASE64).map_err(|at| format!("illegal base64 data at input byte {at}"))?;
+    let raw = crate::encoding::base64(c.text(1)).map_err(|at| format!("illegal base64 data at input byte {at}"))?;
     let Some((iv, blocks)) = raw.split_first_chunk::<16>() else {
         return Err(format!("runtime error: slice bounds out of range [:16] with capacity {}", raw.len()));
     };
@@ -138,10 +138,5 @@ pub fn shuffle<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(Value::text(all.into_iter().collect::<String>()))
 }
 pub fn uuid<'a>(_: &Call<'_, 'a>) -> Outcome<'a> {
-    let mut raw = [0u8; 16];
-    fill(&mut raw)?;
-    raw[6] = raw[6] & 0x0f | 0x40;
-    raw[8] = raw[8] & 0x3f | 0x80;
-    let hex: String = raw.iter().map(|b| format!("{b:02x}")).collect();
-    Ok(Value::text(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])))
+    Ok(Value::text(uuid::Uuid::new_v4().to_string()))
 }

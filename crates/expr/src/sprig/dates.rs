@@ -6,7 +6,7 @@ use crate::value::Value;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-const DAY: &str = "2006-01-02";
+const HTML_DATE: &str = "2006-01-02";
 
 /// A time, seconds since 1970, or else now.
 fn moment(v: &Value) -> Zoned {
@@ -30,10 +30,10 @@ pub fn date_in_zone<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     shown(c.text(0), c.any(1), c.text(2))
 }
 pub fn html_date<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    shown(DAY, c.any(0), "")
+    shown(HTML_DATE, c.any(0), "")
 }
 pub fn html_date_in_zone<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    shown(DAY, c.any(0), c.text(1))
+    shown(HTML_DATE, c.any(0), c.text(1))
 }
 pub fn now<'a>(_: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(Value::time(time::now()))

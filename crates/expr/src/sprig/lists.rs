@@ -1,6 +1,6 @@
 //! Lists.
 
-use super::values::{elements, is_empty, text_of, texts_of};
+use super::values::{NIL, elements, is_empty, kind, text_of, texts_of};
 use super::{Call, Outcome};
 use crate::value::{Classes, Holds, Value};
 
@@ -74,9 +74,10 @@ pub fn has<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(Value::Bool(elements(c.any(1), "find has on type")?.iter().any(|v| v.same(c.any(0)))))
 }
 pub fn slice<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    let Value::List(l) = c.any(0) else {
-        elements(c.any(0), "").map_err(|e| e.replace("Cannot  ", "list should be type of slice or array but "))?;
-        return Ok(Value::Nil);
+    let l = match c.any(0) {
+        Value::List(l) => l,
+        Value::Nil => return Err(NIL.into()),
+        other => return Err(format!("list should be type of slice or array but {}", kind(other))),
     };
     if l.is_empty() {
         return Ok(Value::Nil);

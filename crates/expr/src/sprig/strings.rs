@@ -2,6 +2,7 @@
 
 use super::values::{text_of, texts_of};
 use super::{Call, Outcome};
+use crate::encoding;
 use crate::builtins::{simple_lower, simple_upper, split as parts_of};
 use crate::value::{Holds, Value};
 use base64::Engine;
@@ -195,63 +196,19 @@ pub fn b64enc<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     text(STANDARD.encode(c.text(0)))
 }
 pub fn b64dec<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    match decode(c.text(0), 6, BASE64) {
+    match encoding::base64(c.text(0)) {
         Ok(raw) => bytes(&raw),
         Err(at) => text(format!("illegal base64 data at input byte {at}")),
     }
 }
 pub fn b32enc<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    let mut out = String::new();
-    for part in c.text(0).as_bytes().chunks(5) {
-        let mut whole = [0; 8];
-        whole[3..3 + part.len()].copy_from_slice(part);
-        let bits = u64::from_be_bytes(whole);
-        let used = (part.len() * 8).div_ceil(5);
-        out.extend((0..8).map(|i| if i < used { BASE32[(bits >> (35 - 5 * i)) as usize & 31] as char } else { '=' }));
-    }
-    text(out)
+    text(encoding::to_base32(c.text(0).as_bytes()))
 }
 pub fn b32dec<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    match decode(c.text(0), 5, BASE32) {
+    match encoding::base32(c.text(0)) {
         Ok(raw) => bytes(&raw),
         Err(at) => text(format!("illegal base32 data at input byte {at}")),
     }
-}
-
-pub const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-
-/// Decodes padded groups; line ends are skipped. The error is the byte that does not belong there, as Go counts it.
-pub fn decode(source: &str, bits: usize, alphabet: &[u8]) -> Result<Vec<u8>, usize> {
-    let group = if bits == 6 { 4 } else { 8 };
-    let input: Vec<(usize, u8)> = source.bytes().enumerate().filter(|(_, b)| !matches!(b, b'\n' | b'\r')).collect();
-    let mut out = Vec::with_capacity(input.len() * bits / 8);
-    for (g, chunk) in input.chunks(group).enumerate() {
-        let start = chunk[0].0;
-        let digits = chunk.iter().take_while(|(_, b)| alphabet.contains(b)).count();
-        let whole = digits * bits / 8;
-        // What fills the group up is padding, and nothing comes behind it; so many digits there can be.
-        let padded = match (bits, digits) {
-            (_, d) if d == group => true,
-            (6, 2 | 3) | (5, 2 | 4 | 5 | 7) => chunk.len() == group && chunk[digits..].iter().all(|(_, b)| *b == b'='),
-            _ => false,
-        };
-        if !padded {
-            return Err(match chunk.get(digits) {
-                Some((i, b'=')) if digits >= 2 => chunk[digits..].iter().find(|(_, b)| *b != b'=').map_or(source.len(), |(j, _)| (*j).max(*i)),
-                Some((i, _)) => *i,
-                None if bits == 6 => start,
-                None => source.len(),
-            });
-        }
-        if digits < group && (g + 1) * group < input.len() {
-            return Err(input[(g + 1) * group].0);
-        }
-        let value = chunk[..digits].iter().fold(0u64, |v, (_, b)| v << bits | alphabet.iter().position(|a| a == b).unwrap_or(0) as u64);
-        let value = value << (64 - digits * bits);
-        out.extend_from_slice(&value.to_be_bytes()[..whole]);
-    }
-    Ok(out)
 }
 
 fn regex(pattern: &str) -> Result<Regex, String> {

@@ -1,7 +1,8 @@
 //! Emptiness, types, equality and JSON of any value.
 
 use super::{Call, Outcome};
-use crate::builtins::{format, from_json as parse, pretty};
+use crate::builtins::format;
+use crate::json::{from_json as parse, pretty};
 use crate::value::{Object, Value};
 
 /// What the other functions take for "not given".
@@ -127,11 +128,14 @@ pub fn to_raw_json<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(Value::text(out))
 }
 
+/// What the original says when it is given nil for a list.
+pub const NIL: &str = "runtime error: invalid memory address or nil pointer dereference";
+
 /// The elements of a list, or the refusal that names the function and the kind.
 pub fn elements<'a>(v: &Value<'a>, does: &str) -> Result<Vec<Value<'a>>, String> {
     match v {
         Value::List(l) => Ok(l.iter().collect()),
-        Value::Nil => Err("runtime error: invalid memory address or nil pointer dereference".into()),
+        Value::Nil => Err(NIL.into()),
         Value::Bytes(b) => Ok(b.iter().map(|b| Value::Byte(*b)).collect()),
         other => Err(format!("Cannot {does} {}", kind(other))),
     }
