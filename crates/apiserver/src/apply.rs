@@ -20,14 +20,20 @@ impl State {
             let e = FieldError::required("fieldManager", "is required for apply patch");
             return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
         }
-        let mut config = decode::yaml(&call.body).map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
-        let (version, kind) = (object::text(&config, &["apiVersion"]).to_owned(), object::text(&config, &["kind"]).to_owned());
+        let mut config =
+            decode::yaml(&call.body).map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
+        let (version, kind) =
+            (object::text(&config, &["apiVersion"]).to_owned(), object::text(&config, &["kind"]).to_owned());
         if version != r.api_version() || kind != r.kind {
             let shown = if version.is_empty() { "/".to_owned() } else { version };
             return Err(Status::bad_request(format!("invalid object type: {shown}, Kind={kind}")));
         }
         if !object::text(&config, &["metadata", "name"]).is_empty() && object::name(&config) != info.name {
-            return Err(Status::bad_request(format!("the name of the object ({}) does not match the name on the URL ({})", object::name(&config), info.name)));
+            return Err(Status::bad_request(format!(
+                "the name of the object ({}) does not match the name on the URL ({})",
+                object::name(&config),
+                info.name
+            )));
         }
         object::set_meta(&mut config, "name", info.name.as_str());
         self.place(&mut config, info, r)?;
@@ -35,18 +41,27 @@ impl State {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
         object::remove_meta(&mut config, "creationTimestamp");
-        if let Some(why) = managed::undeclared(&r.schema, &config).filter(|_| change.validation != FieldValidation::Ignore) {
-            let place = if r.namespaced { format!("{}/{}", info.namespace, info.name) } else { format!("/{}", info.name) };
+        if let Some(why) =
+            managed::undeclared(&r.schema, &config).filter(|_| change.validation != FieldValidation::Ignore)
+        {
+            let place =
+                if r.namespaced { format!("{}/{}", info.namespace, info.name) } else { format!("/{}", info.name) };
             let what = if r.group.is_empty() { format!("/{}", r.version) } else { r.api_version() };
-            return Err(Status::new(500, "", format!("failed to create typed patch object ({place}; {what}, Kind={}): {why}", r.kind)));
+            return Err(Status::new(
+                500,
+                "",
+                format!("failed to create typed patch object ({place}; {what}, Kind={}): {why}", r.kind),
+            ));
         }
         let force = call.query.flag("force");
         for _ in 0..RETRIES {
-            let found = self.store.get(&Key::new(&r.key(), if r.namespaced { &info.namespace } else { "" }, &info.name))?;
+            let found =
+                self.store.get(&Key::new(&r.key(), if r.namespaced { &info.namespace } else { "" }, &info.name))?;
             let old = found.as_ref().map(|s| Self::shown(r, s));
             let api_version = r.api_version();
             let writer = change.writer(&manager, &api_version);
-            let mut new = managed::apply(&r.schema, old.as_ref(), &config, &writer, force).map_err(|c| conflicts(&c))?;
+            let mut new =
+                managed::apply(&r.schema, old.as_ref(), &config, &writer, force).map_err(|c| conflicts(&c))?;
             change.warnings.clear();
             let problems = field_problems(r, &new, &[]);
             change.judge(&problems)?;
@@ -79,7 +94,14 @@ impl State {
         }
         self.rbac.check(
             &change.call.user,
-            &crate::auth::rbac::Attributes { verb: "create", group: &r.group, resource: &r.plural, namespace: &change.info.namespace, name: &change.info.name, ..Default::default() },
+            &crate::auth::rbac::Attributes {
+                verb: "create",
+                group: &r.group,
+                resource: &r.plural,
+                namespace: &change.info.namespace,
+                name: &change.info.name,
+                ..Default::default()
+            },
         )?;
         let managed = object::at(&new, &["metadata", "managedFields"]).cloned();
         fresh_metadata(&mut new, r);
@@ -113,12 +135,25 @@ fn conflicts(list: &[managed::ApplyConflict]) -> Status {
     }
     let told: Vec<String> = by_manager
         .iter()
-        .map(|(m, paths)| if paths.len() == 1 { format!("conflict with {m}: {}", paths[0]) } else { format!("conflicts with {m}:\n- {}", paths.join("\n- ")) })
+        .map(|(m, paths)| {
+            if paths.len() == 1 {
+                format!("conflict with {m}: {}", paths[0])
+            } else {
+                format!("conflicts with {m}:\n- {}", paths.join("\n- "))
+            }
+        })
         .collect();
     let text = told.join("\n");
     let mut s = Status::new(409, "Conflict", format!("Apply failed with {} {plural}: {text}", list.len()));
     s.details = Some(Box::new(Details {
-        causes: list.iter().map(|c| Cause { reason: "FieldManagerConflict", message: format!("conflict with {}", c.described), field: c.path.clone() }).collect(),
+        causes: list
+            .iter()
+            .map(|c| Cause {
+                reason: "FieldManagerConflict",
+                message: format!("conflict with {}", c.described),
+                field: c.path.clone(),
+            })
+            .collect(),
         ..Details::default()
     }));
     s

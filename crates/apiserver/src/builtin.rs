@@ -7,7 +7,10 @@ use crate::schema::Schema;
 use crate::status::{FieldError, FieldErrorKind};
 use crate::table::age_of;
 use base64::Engine;
-use k8s_openapi::api::{authentication::v1 as authn, authorization::v1 as authz, coordination::v1 as coordination, core::v1 as core, rbac::v1 as rbac};
+use k8s_openapi::api::{
+    authentication::v1 as authn, authorization::v1 as authz, coordination::v1 as coordination, core::v1 as core,
+    rbac::v1 as rbac,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
@@ -27,18 +30,31 @@ pub fn resources() -> Result<(Vec<Resource>, BTreeSet<String>), String> {
     rbac_kinds(&mut d);
     review_kinds(&mut d);
     d.add::<coordination::Lease>("coordination.k8s.io", "Lease", "leases", |r| {
-        r.columns = vec![name(), Column::path("Holder", "string", ".spec.holderIdentity").described("@spec.holderIdentity"), age()];
+        r.columns = vec![
+            name(),
+            Column::path("Holder", "string", ".spec.holderIdentity").described("@spec.holderIdentity"),
+            age(),
+        ];
     });
-    d.add::<apiextensions::CustomResourceDefinition>("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", |r| {
-        r.namespaced = false;
-        r.short_names = vec!["crd".into(), "crds".into()];
-        r.categories = vec!["api-extensions".into()];
-        r.status = true;
-        r.generations = true;
-        r.columns = vec![name(), Column::path("Created At", "date", ".metadata.creationTimestamp").described("@metadata.creationTimestamp")];
-        r.prepare = Some(crate::crd::prepare);
-        r.admit = Some(crate::crd::admit);
-    });
+    d.add::<apiextensions::CustomResourceDefinition>(
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        |r| {
+            r.namespaced = false;
+            r.short_names = vec!["crd".into(), "crds".into()];
+            r.categories = vec!["api-extensions".into()];
+            r.status = true;
+            r.generations = true;
+            r.columns = vec![
+                name(),
+                Column::path("Created At", "date", ".metadata.creationTimestamp")
+                    .described("@metadata.creationTimestamp"),
+            ];
+            r.prepare = Some(crate::crd::prepare);
+            r.admit = Some(crate::crd::admit);
+        },
+    );
     d.finish()
 }
 
@@ -91,7 +107,8 @@ impl Documents {
             .wanted
             .into_iter()
             .map(|(definition, mut r)| {
-                let schema = Schema::parse(&definitions[&definition], &definitions).map_err(|e| format!("{}: {e}", r.kind))?;
+                let schema =
+                    Schema::parse(&definitions[&definition], &definitions).map_err(|e| format!("{}: {e}", r.kind))?;
                 for column in &mut r.columns {
                     if let Some(path) = column.description.strip_prefix('@') {
                         column.description = description_of(&definitions, &definition, path);
@@ -113,7 +130,11 @@ fn description_of(definitions: &Value, definition: &str, path: &str) -> String {
     for part in path.split('.') {
         let field = &node["properties"][part];
         text = object::text(field, &["description"]).to_owned();
-        let target = field.get("$ref").or_else(|| field.pointer("/allOf/0/$ref")).and_then(Value::as_str).and_then(|r| r.rsplit('/').next());
+        let target = field
+            .get("$ref")
+            .or_else(|| field.pointer("/allOf/0/$ref"))
+            .and_then(Value::as_str)
+            .and_then(|r| r.rsplit('/').next());
         node = target.map_or(field, |t| &definitions[t]);
     }
     text
@@ -126,7 +147,12 @@ pub fn definitions() -> Value {
     rbac_kinds(&mut d);
     review_kinds(&mut d);
     d.add::<coordination::Lease>("coordination.k8s.io", "Lease", "leases", |_| {});
-    d.add::<apiextensions::CustomResourceDefinition>("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", |_| {});
+    d.add::<apiextensions::CustomResourceDefinition>(
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        |_| {},
+    );
     d.generator.subschema_for::<k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions>();
     let mut definitions = Value::Object(d.generator.take_definitions(true));
     for definition in definitions.as_object_mut().into_iter().flatten().map(|(_, v)| v) {
@@ -155,14 +181,22 @@ const MERGED: &[(&str, &[&str])] = &[
 fn annotate(definition: &mut Value) {
     // Members that the source marks because its types always have them, and clients may leave out.
     let optional = |p: &Value| object::text(p, &["description"]).contains("This field is effectively required");
-    let loose: Vec<String> = definition["properties"].as_object().into_iter().flatten().filter(|(k, p)| *k == "metadata" || optional(p)).map(|(k, _)| k.clone()).collect();
+    let loose: Vec<String> = definition["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(k, p)| *k == "metadata" || optional(p))
+        .map(|(k, _)| k.clone())
+        .collect();
     if let Some(required) = definition.get_mut("required").and_then(Value::as_array_mut) {
         required.retain(|r| !loose.iter().any(|l| r == l));
     }
     let Some(properties) = definition.get_mut("properties").and_then(Value::as_object_mut) else { return };
-    let is_service_account = properties.contains_key("automountServiceAccountToken") && properties.contains_key("secrets");
+    let is_service_account =
+        properties.contains_key("automountServiceAccountToken") && properties.contains_key("secrets");
     for (field, schema) in properties.iter_mut() {
-        let of_objects = schema.get("type").and_then(Value::as_str) == Some("array") && schema.pointer("/items/$ref").or(schema.pointer("/items/allOf")).is_some();
+        let of_objects = schema.get("type").and_then(Value::as_str) == Some("array")
+            && schema.pointer("/items/$ref").or(schema.pointer("/items/allOf")).is_some();
         let Some(schema) = schema.as_object_mut() else { continue };
         if field == "finalizers" {
             schema.insert("x-kubernetes-list-type".into(), json!("set"));
@@ -177,7 +211,19 @@ fn annotate(definition: &mut Value) {
             schema.insert("x-kubernetes-list-type".into(), json!("map"));
             schema.insert("x-kubernetes-list-map-keys".into(), json!(keys));
             schema.insert("x-kubernetes-patch-merge-key".into(), json!(keys[0]));
-        } else if matches!(field.as_str(), "selector" | "nodeSelector" | "resourceFieldRef" | "secretKeyRef" | "configMapKeyRef" | "fieldRef" | "secretRef" | "roleRef" | "involvedObject" | "labelSelector") {
+        } else if matches!(
+            field.as_str(),
+            "selector"
+                | "nodeSelector"
+                | "resourceFieldRef"
+                | "secretKeyRef"
+                | "configMapKeyRef"
+                | "fieldRef"
+                | "secretRef"
+                | "roleRef"
+                | "involvedObject"
+                | "labelSelector"
+        ) {
             schema.insert("x-kubernetes-map-type".into(), json!("atomic"));
         }
     }
@@ -204,7 +250,11 @@ fn core_kinds(d: &mut Documents) {
         r.verbs.retain(|v| v != "deletecollection");
         r.status = true;
         r.name_rule = NameRule::Label;
-        r.columns = vec![name(), Column::path("Status", "string", ".status.phase").described("The status of the namespace"), age()];
+        r.columns = vec![
+            name(),
+            Column::path("Status", "string", ".status.phase").described("The status of the namespace"),
+            age(),
+        ];
         r.fields = vec!["status.phase".into()];
         r.delete_returns_object = true;
         r.prepare = Some(prepare_namespace);
@@ -214,8 +264,10 @@ fn core_kinds(d: &mut Documents) {
         r.short_names = vec!["cm".into()];
         r.columns = vec![
             name(),
-            Column::computed("Data", "string", |o| json!(count(o, "data").as_u64().unwrap_or(0) + count(o, "binaryData").as_u64().unwrap_or(0)))
-                .described("@data"),
+            Column::computed("Data", "string", |o| {
+                json!(count(o, "data").as_u64().unwrap_or(0) + count(o, "binaryData").as_u64().unwrap_or(0))
+            })
+            .described("@data"),
             age(),
         ];
         r.admit = Some(admit_config_map);
@@ -235,7 +287,10 @@ fn core_kinds(d: &mut Documents) {
         r.short_names = vec!["sa".into()];
         r.columns = vec![
             name(),
-            Column::computed("Secrets", "string", |o| json!(o.get("secrets").and_then(Value::as_array).map_or(0, Vec::len))).described("@secrets"),
+            Column::computed("Secrets", "string", |o| {
+                json!(o.get("secrets").and_then(Value::as_array).map_or(0, Vec::len))
+            })
+            .described("@secrets"),
             age(),
         ];
         r.delete_returns_object = true;
@@ -249,23 +304,44 @@ fn core_kinds(d: &mut Documents) {
         r.status = true;
         r.generations = true;
         r.columns = crate::pod::columns();
-        r.fields = ["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"].map(String::from).to_vec();
+        r.fields = [
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ]
+        .map(String::from)
+        .to_vec();
         r.delete_returns_object = true;
         r.prepare = Some(crate::pod::prepare);
         r.admit = Some(crate::pod::admit);
-        r.subresources = vec![sub("eviction", "Eviction", "policy", "v1", &["create"]), sub("log", "Pod", "", "v1", &["get"])];
+        r.subresources =
+            vec![sub("eviction", "Eviction", "policy", "v1", &["create"]), sub("log", "Pod", "", "v1", &["get"])];
     });
 }
 
 fn sub(name: &str, kind: &str, group: &str, version: &str, verbs: &[&str]) -> Subresource {
-    Subresource { name: name.into(), kind: kind.into(), group: group.into(), version: version.into(), verbs: verbs.iter().map(ToString::to_string).collect() }
+    Subresource {
+        name: name.into(),
+        kind: kind.into(),
+        group: group.into(),
+        version: version.into(),
+        verbs: verbs.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn rbac_kinds(d: &mut Documents) {
     const GROUP: &str = "rbac.authorization.k8s.io";
     fn created(r: &mut Resource) {
         r.name_rule = NameRule::PathSegment;
-        r.columns = vec![name(), Column::path("Created At", "date", ".metadata.creationTimestamp").described("@metadata.creationTimestamp")];
+        r.columns = vec![
+            name(),
+            Column::path("Created At", "date", ".metadata.creationTimestamp").described("@metadata.creationTimestamp"),
+        ];
     }
     fn bound(r: &mut Resource) {
         r.name_rule = NameRule::PathSegment;
@@ -273,11 +349,20 @@ fn rbac_kinds(d: &mut Documents) {
         r.admit = Some(admit_binding);
         r.columns = vec![
             name(),
-            Column::computed("Role", "string", |o| json!(format!("{}/{}", object::text(o, &["roleRef", "kind"]), object::text(o, &["roleRef", "name"])))).described("@roleRef"),
+            Column::computed("Role", "string", |o| {
+                json!(format!("{}/{}", object::text(o, &["roleRef", "kind"]), object::text(o, &["roleRef", "name"])))
+            })
+            .described("@roleRef"),
             age(),
-            Column::computed("Users", "string", |o| json!(subjects(o, "User"))).wide().described("Users in the roleBinding"),
-            Column::computed("Groups", "string", |o| json!(subjects(o, "Group"))).wide().described("Groups in the roleBinding"),
-            Column::computed("ServiceAccounts", "string", |o| json!(subjects(o, "ServiceAccount"))).wide().described("ServiceAccounts in the roleBinding"),
+            Column::computed("Users", "string", |o| json!(subjects(o, "User")))
+                .wide()
+                .described("Users in the roleBinding"),
+            Column::computed("Groups", "string", |o| json!(subjects(o, "Group")))
+                .wide()
+                .described("Groups in the roleBinding"),
+            Column::computed("ServiceAccounts", "string", |o| json!(subjects(o, "ServiceAccount")))
+                .wide()
+                .described("ServiceAccounts in the roleBinding"),
         ];
     }
     d.add::<rbac::Role>(GROUP, "Role", "roles", |r| {
@@ -299,9 +384,20 @@ fn rbac_kinds(d: &mut Documents) {
 }
 
 fn subjects(o: &Value, kind: &str) -> String {
-    let list = o.get("subjects").and_then(Value::as_array).into_iter().flatten().filter(|s| object::text(s, &["kind"]) == kind);
+    let list = o
+        .get("subjects")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter(|s| object::text(s, &["kind"]) == kind);
     let names: Vec<String> = list
-        .map(|s| if kind == "ServiceAccount" { format!("{}/{}", object::text(s, &["namespace"]), object::text(s, &["name"])) } else { object::text(s, &["name"]).to_owned() })
+        .map(|s| {
+            if kind == "ServiceAccount" {
+                format!("{}/{}", object::text(s, &["namespace"]), object::text(s, &["name"]))
+            } else {
+                object::text(s, &["name"]).to_owned()
+            }
+        })
         .collect();
     names.join(", ")
 }
@@ -314,12 +410,37 @@ fn review_kinds(d: &mut Documents) {
             r.verbs = vec!["create".into()];
         }
     }
-    d.add::<authz::SubjectAccessReview>("authorization.k8s.io", "SubjectAccessReview", "subjectaccessreviews", review(false));
-    d.add::<authz::SelfSubjectAccessReview>("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews", review(false));
-    d.add::<authz::SelfSubjectRulesReview>("authorization.k8s.io", "SelfSubjectRulesReview", "selfsubjectrulesreviews", review(false));
-    d.add::<authz::LocalSubjectAccessReview>("authorization.k8s.io", "LocalSubjectAccessReview", "localsubjectaccessreviews", review(true));
+    d.add::<authz::SubjectAccessReview>(
+        "authorization.k8s.io",
+        "SubjectAccessReview",
+        "subjectaccessreviews",
+        review(false),
+    );
+    d.add::<authz::SelfSubjectAccessReview>(
+        "authorization.k8s.io",
+        "SelfSubjectAccessReview",
+        "selfsubjectaccessreviews",
+        review(false),
+    );
+    d.add::<authz::SelfSubjectRulesReview>(
+        "authorization.k8s.io",
+        "SelfSubjectRulesReview",
+        "selfsubjectrulesreviews",
+        review(false),
+    );
+    d.add::<authz::LocalSubjectAccessReview>(
+        "authorization.k8s.io",
+        "LocalSubjectAccessReview",
+        "localsubjectaccessreviews",
+        review(true),
+    );
     d.add::<authn::TokenReview>("authentication.k8s.io", "TokenReview", "tokenreviews", review(false));
-    d.add::<authn::SelfSubjectReview>("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", review(false));
+    d.add::<authn::SelfSubjectReview>(
+        "authentication.k8s.io",
+        "SelfSubjectReview",
+        "selfsubjectreviews",
+        review(false),
+    );
 }
 
 fn prepare_namespace(o: &mut Value, old: Option<&Value>) {
@@ -382,7 +503,11 @@ fn admit_config_map(new: &Value, old: Option<&Value>) -> Admitted {
         }
     }
     if size > DATA_LIMIT {
-        errors.push(FieldError { path: String::new(), kind: FieldErrorKind::TooLong, detail: format!("may not be more than {DATA_LIMIT} bytes") });
+        errors.push(FieldError {
+            path: String::new(),
+            kind: FieldErrorKind::TooLong,
+            detail: format!("may not be more than {DATA_LIMIT} bytes"),
+        });
     }
     if let Some(old) = old.filter(|o| o.get("immutable") == Some(&json!(true))) {
         if new.get("immutable") != Some(&json!(true)) {
@@ -411,9 +536,19 @@ fn data_key_problem(k: &str) -> Option<String> {
 fn admit_secret(new: &Value, old: Option<&Value>) -> Admitted {
     let mut errors = Vec::new();
     let kind = object::text(new, &["type"]);
-    let size: usize = new.get("data").and_then(Value::as_object).into_iter().flatten().map(|(_, v)| v.as_str().map_or(0, str::len) * 3 / 4).sum();
+    let size: usize = new
+        .get("data")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(_, v)| v.as_str().map_or(0, str::len) * 3 / 4)
+        .sum();
     if size > DATA_LIMIT {
-        errors.push(FieldError { path: "data".into(), kind: FieldErrorKind::TooLong, detail: format!("may not be more than {DATA_LIMIT} bytes") });
+        errors.push(FieldError {
+            path: "data".into(),
+            kind: FieldErrorKind::TooLong,
+            detail: format!("may not be more than {DATA_LIMIT} bytes"),
+        });
     }
     for k in new.get("data").and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k) {
         if let Some(why) = data_key_problem(k) {
@@ -424,7 +559,9 @@ fn admit_secret(new: &Value, old: Option<&Value>) -> Admitted {
         if object::text(old, &["type"]) != kind {
             errors.push(FieldError::invalid("type", kind, "field is immutable"));
         }
-        if old.get("immutable") == Some(&json!(true)) && (new.get("immutable") != Some(&json!(true)) || new.get("data") != old.get("data")) {
+        if old.get("immutable") == Some(&json!(true))
+            && (new.get("immutable") != Some(&json!(true)) || new.get("data") != old.get("data"))
+        {
             errors.push(FieldError::forbidden("data", "field is immutable when `immutable` is set"));
         }
     }
@@ -440,7 +577,9 @@ fn admit_secret(new: &Value, old: Option<&Value>) -> Admitted {
             errors.push(FieldError::required(format!("data[{key}]"), ""));
         }
     }
-    if kind == "kubernetes.io/service-account-token" && object::text(new, &["metadata", "annotations", "kubernetes.io/service-account.name"]).is_empty() {
+    if kind == "kubernetes.io/service-account-token"
+        && object::text(new, &["metadata", "annotations", "kubernetes.io/service-account.name"]).is_empty()
+    {
         errors.push(FieldError::required("metadata.annotations[kubernetes.io/service-account.name]", ""));
     }
     Admitted { errors, warnings: Vec::new() }
@@ -455,15 +594,25 @@ fn admit_role(new: &Value, _old: Option<&Value>) -> Admitted {
         }
         if has("nonResourceURLs") {
             if has("resources") || has("apiGroups") || has("resourceNames") {
-                errors.push(FieldError::invalid(format!("rules[{i}].nonResourceURLs"), rule["nonResourceURLs"].clone(), "rules cannot apply to both regular resources and non-resource URLs"));
+                errors.push(FieldError::invalid(
+                    format!("rules[{i}].nonResourceURLs"),
+                    rule["nonResourceURLs"].clone(),
+                    "rules cannot apply to both regular resources and non-resource URLs",
+                ));
             }
             continue;
         }
         if !has("apiGroups") {
-            errors.push(FieldError::required(format!("rules[{i}].apiGroups"), "resource rules must supply at least one api group"));
+            errors.push(FieldError::required(
+                format!("rules[{i}].apiGroups"),
+                "resource rules must supply at least one api group",
+            ));
         }
         if !has("resources") {
-            errors.push(FieldError::required(format!("rules[{i}].resources"), "resource rules must supply at least one resource"));
+            errors.push(FieldError::required(
+                format!("rules[{i}].resources"),
+                "resource rules must supply at least one resource",
+            ));
         }
     }
     Admitted { errors, warnings: Vec::new() }
@@ -498,7 +647,10 @@ fn admit_binding(new: &Value, old: Option<&Value>) -> Admitted {
         match object::text(s, &["kind"]) {
             "ServiceAccount" | "User" | "Group" => {}
             other => {
-                let kind = FieldErrorKind::NotSupported(json!(other), ["ServiceAccount", "User", "Group"].map(String::from).to_vec());
+                let kind = FieldErrorKind::NotSupported(
+                    json!(other),
+                    ["ServiceAccount", "User", "Group"].map(String::from).to_vec(),
+                );
                 errors.push(FieldError { path: format!("subjects[{i}].kind"), kind, detail: String::new() });
             }
         }

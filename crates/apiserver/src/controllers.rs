@@ -28,7 +28,12 @@ pub async fn start(state: Arc<State>, namespaces: &[&str]) -> Result<(), String>
 
 async fn seed(state: &State, namespaces: &[&str]) -> Result<(), Status> {
     let entries = state.table.entries();
-    let plurals: Vec<String> = entries.resources.values().filter(|r| Some(&r.group) == state.config.product_group.as_ref()).map(|r| r.plural.clone()).collect();
+    let plurals: Vec<String> = entries
+        .resources
+        .values()
+        .filter(|r| Some(&r.group) == state.config.product_group.as_ref())
+        .map(|r| r.plural.clone())
+        .collect();
     let product = state.config.product_group.as_deref().map(|g| (g, plurals.as_slice()));
     for role in defaults::cluster_roles(product) {
         create(state, "clusterroles.rbac.authorization.k8s.io", role).await?;
@@ -62,7 +67,8 @@ async fn create(state: &State, resource: &str, mut o: Value) -> Result<(), Statu
 }
 
 async fn default_account(state: &State, namespace: &str) -> Result<(), Status> {
-    let o = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}});
+    let o =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}});
     create(state, "serviceaccounts", o).await
 }
 
@@ -112,7 +118,8 @@ async fn handle(state: &State, job: &str, o: &Value, change: Change) {
 /// The default account comes back; token secrets of a deleted account go.
 async fn account_gone(state: &State, account: &Value) -> Result<(), Status> {
     let namespace = object::namespace(account);
-    let alive = state.store.get(&Key::new("namespaces", "", namespace))?.is_some_and(|n| !object::is_deleting(&n.value()));
+    let alive =
+        state.store.get(&Key::new("namespaces", "", namespace))?.is_some_and(|n| !object::is_deleting(&n.value()));
     if object::name(account) == "default" && alive {
         default_account(state, namespace).await?;
     }
@@ -128,7 +135,9 @@ async fn account_gone(state: &State, account: &Value) -> Result<(), Status> {
 
 /// Secrets of type service-account-token are filled with a token of their account.
 async fn fill_token(state: &State, secret: &Value) -> Result<(), Status> {
-    if object::text(secret, &["type"]) != "kubernetes.io/service-account-token" || secret.pointer("/data/token").is_some() {
+    if object::text(secret, &["type"]) != "kubernetes.io/service-account-token"
+        || secret.pointer("/data/token").is_some()
+    {
         return Ok(());
     }
     let namespace = object::namespace(secret);
@@ -247,14 +256,20 @@ async fn settle(state: &State, key: &Key) -> Result<(), Status> {
         let (version, kind) = (object::text(reference, &["apiVersion"]), object::text(reference, &["kind"]));
         let Some(r) = entries.by_kind(version, kind) else { return Ok(None) };
         // An owner is in the same namespace, or has none.
-        let found = state.store.get(&Key::new(&r.key(), if r.namespaced { &key.namespace } else { "" }, object::text(reference, &["name"])))?;
+        let found = state.store.get(&Key::new(
+            &r.key(),
+            if r.namespaced { &key.namespace } else { "" },
+            object::text(reference, &["name"]),
+        ))?;
         Ok(found.map(|f| f.value()).filter(|f| object::uid(f) == object::text(reference, &["uid"])))
     };
     let (mut alive, mut gone, mut waiting) = (0, Vec::new(), false);
     for reference in object::owners(&o) {
         match find(reference)? {
             None => gone.push(object::text(reference, &["uid"]).to_owned()),
-            Some(f) if object::is_deleting(&f) && object::finalizers(&f).contains(&"foregroundDeletion") => waiting = true,
+            Some(f) if object::is_deleting(&f) && object::finalizers(&f).contains(&"foregroundDeletion") => {
+                waiting = true
+            }
             Some(f) if object::is_deleting(&f) && object::finalizers(&f).contains(&"orphan") => {}
             Some(_) => alive += 1,
         }
@@ -288,7 +303,9 @@ async fn finish_owner(state: &State, key: &Key, o: &Value, rv: u64) -> Result<()
     } else if finalizers.iter().any(|f| f == "foregroundDeletion") {
         for dependent in state.store.dependents(object::uid(o))? {
             let blocking = state.store.get(&dependent)?.is_some_and(|d| {
-                object::owners(&d.value()).any(|r| object::text(r, &["uid"]) == object::uid(o) && r.get("blockOwnerDeletion") == Some(&json!(true)))
+                object::owners(&d.value()).any(|r| {
+                    object::text(r, &["uid"]) == object::uid(o) && r.get("blockOwnerDeletion") == Some(&json!(true))
+                })
             });
             if blocking {
                 return state.collect(&dependent, "Foreground").await;
@@ -322,7 +339,12 @@ async fn orphan(state: &State, dependent: &Key, owner: &str) -> Result<(), Statu
             object::remove_meta(&mut new, "ownerReferences");
         }
     }
-    state.store.put(dependent.clone(), Expect::Version(found.rv), new).await.map(|_| ()).map_err(|_| Status::internal("the dependent changed meanwhile"))
+    state
+        .store
+        .put(dependent.clone(), Expect::Version(found.rv), new)
+        .await
+        .map(|_| ())
+        .map_err(|_| Status::internal("the dependent changed meanwhile"))
 }
 
 /// Deletes what is in a namespace; when nothing is left, the namespace itself.

@@ -22,7 +22,8 @@ pub fn prepare(o: &mut Value, _old: Option<&Value>) {
     if let Some(spec) = o.get_mut("spec").and_then(Value::as_object_mut) {
         spec.entry("conversion").or_insert_with(|| json!({"strategy": "None"}));
     }
-    let stored: Vec<Value> = versions(o).filter(|v| v.get("storage") == Some(&json!(true))).map(|v| v["name"].clone()).collect();
+    let stored: Vec<Value> =
+        versions(o).filter(|v| v.get("storage") == Some(&json!(true))).map(|v| v["name"].clone()).collect();
     let accepted = o.pointer("/spec/names").cloned().unwrap_or_default();
     let known = o.pointer("/status/conditions").filter(|c| c.as_array().is_some_and(|l| l.len() == 2)).cloned();
     let now = object::timestamp(jiff::Timestamp::now());
@@ -44,7 +45,11 @@ pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
     let (group, plural) = (text(new, &["spec", "group"]), text(new, &["spec", "names", "plural"]));
     let wanted = format!("{plural}.{group}");
     if object::name(new) != wanted {
-        errors.push(FieldError::invalid("metadata.name", object::name(new), "must be spec.names.plural+\".\"+spec.group"));
+        errors.push(FieldError::invalid(
+            "metadata.name",
+            object::name(new),
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
     }
     for (field, value) in [("plural", plural), ("singular", text(new, &["spec", "names", "singular"]))] {
         if let Some(why) = dns_label_problem(value) {
@@ -55,18 +60,30 @@ pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
         errors.push(FieldError::invalid("spec.scope", text(new, &["spec", "scope"]), "must be Namespaced or Cluster"));
     }
     if text(new, &["spec", "conversion", "strategy"]) == "Webhook" {
-        errors.push(FieldError::forbidden("spec.conversion.strategy", "conversion webhooks are not supported by this server; use None"));
+        errors.push(FieldError::forbidden(
+            "spec.conversion.strategy",
+            "conversion webhooks are not supported by this server; use None",
+        ));
     }
     let stored = versions(new).filter(|v| v.get("storage") == Some(&json!(true))).count();
     if stored != 1 {
-        errors.push(FieldError::invalid("spec.versions", json!(stored), "must have exactly one version marked as storage version"));
+        errors.push(FieldError::invalid(
+            "spec.versions",
+            json!(stored),
+            "must have exactly one version marked as storage version",
+        ));
     }
     let mut warnings = Vec::new();
     for (i, v) in versions(new).enumerate() {
         let path = format!("spec.versions[{i}].schema.openAPIV3Schema");
         match Schema::parse(v.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null), &Value::Null) {
             Err(why) => errors.push(FieldError::invalid(path, "", why)),
-            Ok(schema) => warnings.extend(schema.unasked_rules().into_iter().map(|why| format!("{path}: a validation rule is not checked: {why}"))),
+            Ok(schema) => warnings.extend(
+                schema
+                    .unasked_rules()
+                    .into_iter()
+                    .map(|why| format!("{path}: a validation rule is not checked: {why}")),
+            ),
         }
     }
     Admitted { errors, warnings }
@@ -77,7 +94,8 @@ pub fn resources(definition: &Value) -> Vec<Resource> {
     let spec = definition.get("spec").cloned().unwrap_or_default();
     let names = spec.get("names").cloned().unwrap_or_default();
     let list = |key: &str| object::strings(names.get(key)).into_iter().map(str::to_owned).collect::<Vec<_>>();
-    let storage = versions(definition).find(|v| v.get("storage") == Some(&json!(true))).map_or("", |v| text(v, &["name"]));
+    let storage =
+        versions(definition).find(|v| v.get("storage") == Some(&json!(true))).map_or("", |v| text(v, &["name"]));
     versions(definition)
         .filter(|v| v.get("served") == Some(&json!(true)))
         .map(|v| {
@@ -101,7 +119,13 @@ pub fn resources(definition: &Value) -> Vec<Resource> {
                 schema: Arc::new(schema),
                 openapi: Published::Own(openapi.to_string().into()),
                 columns: columns(v),
-                fields: v.get("selectableFields").and_then(Value::as_array).into_iter().flatten().map(|f| text(f, &["jsonPath"]).trim_start_matches('.').to_owned()).collect(),
+                fields: v
+                    .get("selectableFields")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .map(|f| text(f, &["jsonPath"]).trim_start_matches('.').to_owned())
+                    .collect(),
                 delete_returns_object: false,
                 prepare: None,
                 admit: None,

@@ -36,10 +36,18 @@ impl State {
         let (mut o, repeated) = match media_type(call) {
             "application/json" | "" => json_body(&call.body, call.inside).map_err(|e| unreadable(r, &call.body, &e))?,
             "application/yaml" => (yaml(&call.body).map_err(|e| unreadable(r, &call.body, &e))?, Vec::new()),
-            "application/vnd.kubernetes.protobuf" if !r.custom => (protobuf::decode(&call.body).map_err(Status::bad_request)?, Vec::new()),
+            "application/vnd.kubernetes.protobuf" if !r.custom => {
+                (protobuf::decode(&call.body).map_err(Status::bad_request)?, Vec::new())
+            }
             _ => {
-                let kinds = if r.custom { "application/json, application/yaml" } else { "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/cbor" };
-                return Err(Status::unsupported_media(format!("the body of the request was in an unknown format - accepted media types include: {kinds}")));
+                let kinds = if r.custom {
+                    "application/json, application/yaml"
+                } else {
+                    "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/cbor"
+                };
+                return Err(Status::unsupported_media(format!(
+                    "the body of the request was in an unknown format - accepted media types include: {kinds}"
+                )));
             }
         };
         check_kind(&mut o, r)?;
@@ -56,7 +64,10 @@ fn unreadable(r: &Resource, body: &[u8], why: &str) -> Status {
         Some(b'{') => format!("{}{dots}", String::from_utf8_lossy(start)),
         Some(_) => format!("{}{dots}", start.iter().map(|b| format!("{b:02x}")).collect::<String>()),
     };
-    Status::bad_request(format!("the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {why} ({excerpt})", r.kind))
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {why} ({excerpt})",
+        r.kind
+    ))
 }
 
 /// Bytes of a body that an error shows.
@@ -65,7 +76,14 @@ const EXCERPT: usize = 30;
 /// The kind must be the one of the path; bodies of typed kinds may leave it out.
 fn check_kind(o: &mut Value, r: &Resource) -> Result<(), Status> {
     if !o.is_object() {
-        return Err(unreadable(r, o.to_string().as_bytes(), &format!("json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}", go_kind(o))));
+        return Err(unreadable(
+            r,
+            o.to_string().as_bytes(),
+            &format!(
+                "json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+                go_kind(o)
+            ),
+        ));
     }
     let (version, kind) = (object::text(o, &["apiVersion"]).to_owned(), object::text(o, &["kind"]).to_owned());
     if kind.is_empty() && (version.is_empty() || !r.custom) {
@@ -88,12 +106,23 @@ fn check_kind(o: &mut Value, r: &Resource) -> Result<(), Status> {
         let shown = if group.is_empty() { v.to_owned() } else { format!("{group}/{v}") };
         if r.custom && version == expected_version(r) {
             let (group, name) = (version.split_once('/').map_or("", |(g, _)| g), object::name(o));
-            return Err(Status::invalid(group, kind, name, &[FieldError::invalid("kind", kind, format!("must be {}", r.kind))]));
+            return Err(Status::invalid(
+                group,
+                kind,
+                name,
+                &[FieldError::invalid("kind", kind, format!("must be {}", r.kind))],
+            ));
         }
         return Err(Status::bad_request(if r.custom {
-            format!("the API version in the data ({shown}) does not match the expected API version ({})", r.api_version())
+            format!(
+                "the API version in the data ({shown}) does not match the expected API version ({})",
+                r.api_version()
+            )
         } else {
-            format!("{kind} in version {v:?} cannot be handled as a {}: no kind {kind:?} is registered for version {shown:?} in scheme \"pkg/runtime/scheme.go:110\"", r.kind)
+            format!(
+                "{kind} in version {v:?} cannot be handled as a {}: no kind {kind:?} is registered for version {shown:?} in scheme \"pkg/runtime/scheme.go:110\"",
+                r.kind
+            )
         }));
     }
     Ok(())
@@ -155,7 +184,10 @@ impl<'de> Visitor<'de> for Tracking<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut out = Vec::new();
-        while let Some(v) = seq.next_element_seed(Tracking { path: format!("{}[{}]", self.path, out.len()), repeated: &mut *self.repeated })? {
+        while let Some(v) = seq.next_element_seed(Tracking {
+            path: format!("{}[{}]", self.path, out.len()),
+            repeated: &mut *self.repeated,
+        })? {
             out.push(v);
         }
         Ok(Value::Array(out))
@@ -192,13 +224,19 @@ pub fn field_validation(call: &Call) -> Result<FieldValidation, Status> {
         "Warn" | "" => Ok(FieldValidation::Warn),
         "Strict" => Ok(FieldValidation::Strict),
         other => {
-            let kind = FieldErrorKind::NotSupported(json!(other), ["", "Ignore", "Strict", "Warn"].map(String::from).to_vec());
+            let kind =
+                FieldErrorKind::NotSupported(json!(other), ["", "Ignore", "Strict", "Warn"].map(String::from).to_vec());
             let options = match call.method.as_str() {
                 "POST" => "CreateOptions",
                 "PUT" => "UpdateOptions",
                 _ => "PatchOptions",
             };
-            Err(Status::invalid("meta.k8s.io", options, "", &[FieldError { path: "fieldValidation".into(), kind, detail: String::new() }]))
+            Err(Status::invalid(
+                "meta.k8s.io",
+                options,
+                "",
+                &[FieldError { path: "fieldValidation".into(), kind, detail: String::new() }],
+            ))
         }
     }
 }
@@ -215,8 +253,21 @@ pub fn field_problems(r: &Resource, o: &Value, repeated: &[String]) -> Vec<Strin
 }
 
 const META: [&str; 15] = [
-    "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
-    "labels", "annotations", "ownerReferences", "finalizers", "managedFields",
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
 ];
 
 fn unknown_metadata(o: &Value) -> Vec<String> {
@@ -232,7 +283,13 @@ pub fn conform(r: &Resource, o: &mut Value) -> Result<(), Status> {
         schema::drop_nulls(o);
         drop_empty(o);
         if let Some(wrong) = type_error(&r.schema, o, "") {
-            return Err(Status::bad_request(format!("{} in version {:?} cannot be handled as a {}: {}", r.kind, r.version, r.kind, wrong.decoding(&r.kind))));
+            return Err(Status::bad_request(format!(
+                "{} in version {:?} cannot be handled as a {}: {}",
+                r.kind,
+                r.version,
+                r.kind,
+                wrong.decoding(&r.kind)
+            )));
         }
     }
     if !matches!(r.schema.kind, Type::Any) {
@@ -246,7 +303,10 @@ pub fn conform(r: &Resource, o: &mut Value) -> Result<(), Status> {
 /// Go leaves empty maps and lists of these members out.
 fn drop_empty(o: &mut Value) {
     if let Some(m) = o.as_object_mut() {
-        m.retain(|k, v| !(matches!(k.as_str(), "data" | "binaryData" | "stringData" | "secrets" | "imagePullSecrets" | "subjects") && empty(v)));
+        m.retain(|k, v| {
+            !(matches!(k.as_str(), "data" | "binaryData" | "stringData" | "secrets" | "imagePullSecrets" | "subjects")
+                && empty(v))
+        });
     }
 }
 
@@ -256,26 +316,37 @@ fn empty(v: &Value) -> bool {
 
 /// The metadata of every kind is typed.
 fn drop_empty_metadata(o: &mut Value) {
-    crate::object::meta(o).retain(|k, v| !(matches!(k.as_str(), "labels" | "annotations" | "finalizers" | "ownerReferences") && empty(v)));
+    crate::object::meta(o).retain(|k, v| {
+        !(matches!(k.as_str(), "labels" | "annotations" | "finalizers" | "ownerReferences") && empty(v))
+    });
 }
 
 fn check_metadata_types(o: &Value, r: &Resource) -> Result<(), Status> {
     let wrong = |path: &str, v: &Value, want: &str| {
         Err(Status::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: json: cannot unmarshal {} into Go struct field ObjectMeta.metadata.{path} of type {want}",
-            r.kind, r.version, r.kind, go_kind(v)
+            r.kind,
+            r.version,
+            r.kind,
+            go_kind(v)
         )))
     };
     let Some(meta) = o.get("metadata").filter(|m| !m.is_null()) else { return Ok(()) };
     let Some(meta) = meta.as_object() else {
         return Err(Status::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: json: cannot unmarshal {} into Go struct field {}.metadata of type v1.ObjectMeta",
-            r.kind, r.version, r.kind, go_kind(&o["metadata"]), r.kind
+            r.kind,
+            r.version,
+            r.kind,
+            go_kind(&o["metadata"]),
+            r.kind
         )));
     };
     for (key, v) in meta.iter().filter(|(_, v)| !v.is_null()) {
         match key.as_str() {
-            "name" | "generateName" | "namespace" | "uid" | "resourceVersion" if !v.is_string() => return wrong(key, v, "string"),
+            "name" | "generateName" | "namespace" | "uid" | "resourceVersion" if !v.is_string() => {
+                return wrong(key, v, "string");
+            }
             "labels" | "annotations" => {
                 let Some(map) = v.as_object() else { return wrong(key, v, "map[string]string") };
                 if let Some((_, bad)) = map.iter().find(|(_, x)| !x.is_string()) {
@@ -297,16 +368,24 @@ fn check_metadata_types(o: &Value, r: &Resource) -> Result<(), Status> {
 
 /// A value of a typed kind whose type is wrong.
 pub enum Mistyped<'a> {
-    Type { path: String, found: &'a Value, want: &'static str },
+    Type {
+        path: String,
+        found: &'a Value,
+        want: &'static str,
+    },
     /// Not base64, from this byte on.
-    Bytes { at: usize },
+    Bytes {
+        at: usize,
+    },
 }
 
 impl Mistyped<'_> {
     /// In the words of a decoder that reads an object.
     fn decoding(&self, kind: &str) -> String {
         match self {
-            Mistyped::Type { path, found, want } => format!("json: cannot unmarshal {} into Go struct field {kind}.{path} of type {want}", go_kind(found)),
+            Mistyped::Type { path, found, want } => {
+                format!("json: cannot unmarshal {} into Go struct field {kind}.{path} of type {want}", go_kind(found))
+            }
             Mistyped::Bytes { at } => format!("illegal base64 data at input byte {at}"),
         }
     }
@@ -347,16 +426,27 @@ pub fn type_error<'a>(schema: &Schema, v: &'a Value, path: &str) -> Option<Misty
             Type::Object => "struct",
             Type::Array => "[]string",
             Type::Boolean => "bool",
-            Type::Integer => if schema.format == "int64" { "int64" } else { "int32" },
+            Type::Integer => {
+                if schema.format == "int64" {
+                    "int64"
+                } else {
+                    "int32"
+                }
+            }
             Type::Number => "float64",
             _ => "string",
         };
         return Some(Mistyped::Type { path: path.to_owned(), found: v, want });
     }
-    if schema.format == "byte" && let Some(s) = v.as_str() {
+    if schema.format == "byte"
+        && let Some(s) = v.as_str()
+    {
         use base64::Engine;
         if base64::engine::general_purpose::STANDARD.decode(s).is_err() {
-            let at = s.bytes().position(|c| !(c.is_ascii_alphanumeric() || c == b'+' || c == b'/')).unwrap_or(s.len() / 4 * 4);
+            let at = s
+                .bytes()
+                .position(|c| !(c.is_ascii_alphanumeric() || c == b'+' || c == b'/'))
+                .unwrap_or(s.len() / 4 * 4);
             return Some(Mistyped::Bytes { at });
         }
     }

@@ -38,12 +38,14 @@ fn resources<'a>(entries: &'a Entries, group: &'a str, version: &'a str) -> impl
 }
 
 fn group_json(group: &str, versions: &[String]) -> Value {
-    let list: Vec<Value> = versions.iter().map(|v| json!({"groupVersion": format!("{group}/{v}"), "version": v})).collect();
+    let list: Vec<Value> =
+        versions.iter().map(|v| json!({"groupVersion": format!("{group}/{v}"), "version": v})).collect();
     json!({"name": group, "preferredVersion": list.first(), "versions": list})
 }
 
 pub fn group_list(entries: &Entries) -> Value {
-    let list: Vec<Value> = groups(entries).iter().filter(|(g, _)| !g.is_empty()).map(|(g, v)| group_json(g, v)).collect();
+    let list: Vec<Value> =
+        groups(entries).iter().filter(|(g, _)| !g.is_empty()).map(|(g, v)| group_json(g, v)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list})
 }
 
@@ -57,7 +59,11 @@ pub fn group(entries: &Entries, name: &str) -> Option<Value> {
 
 /// Verbs in the order the original lists them for custom resources.
 fn verbs(r: &Resource) -> Value {
-    if r.custom && r.verbs.len() == 8 { json!(["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]) } else { json!(r.verbs) }
+    if r.custom && r.verbs.len() == 8 {
+        json!(["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"])
+    } else {
+        json!(r.verbs)
+    }
 }
 
 fn text_list(out: &mut Map<String, Value>, key: &str, list: &[String]) {
@@ -100,9 +106,19 @@ pub fn resource_list(entries: &Entries, group: &str, version: &str) -> Option<Va
 
 /// (name, kind, group, version, verbs) of each subresource, by name.
 fn subresources(r: &Resource) -> Vec<(String, String, String, String, Vec<String>)> {
-    let mut out: Vec<_> = r.subresources.iter().map(|s| (s.name.clone(), s.kind.clone(), s.group.clone(), s.version.clone(), s.verbs.clone())).collect();
+    let mut out: Vec<_> = r
+        .subresources
+        .iter()
+        .map(|s| (s.name.clone(), s.kind.clone(), s.group.clone(), s.version.clone(), s.verbs.clone()))
+        .collect();
     if r.status {
-        out.push(("status".into(), r.kind.clone(), String::new(), String::new(), ["get", "patch", "update"].map(String::from).to_vec()));
+        out.push((
+            "status".into(),
+            r.kind.clone(),
+            String::new(),
+            String::new(),
+            ["get", "patch", "update"].map(String::from).to_vec(),
+        ));
     }
     // Serialised kinds that live in their parent's group carry no group of their own.
     for s in &mut out {
@@ -135,7 +151,11 @@ pub fn aggregated(entries: &Entries, version: &str, core: bool) -> Value {
 fn aggregated_resource(r: &Resource) -> Value {
     // The original leaves group and version of its own kinds empty here, and fills them for custom resources.
     let kind = |k: &str, g: &str, v: &str| {
-        if r.custom { json!({"group": r.group, "version": r.version, "kind": k}) } else { json!({"group": g, "version": v, "kind": k}) }
+        if r.custom {
+            json!({"group": r.group, "version": r.version, "kind": k})
+        } else {
+            json!({"group": g, "version": v, "kind": k})
+        }
     };
     let mut o = Map::new();
     o.insert("resource".into(), json!(r.plural));
@@ -145,8 +165,10 @@ fn aggregated_resource(r: &Resource) -> Value {
     o.insert("verbs".into(), verbs(r));
     text_list(&mut o, "shortNames", &r.short_names);
     text_list(&mut o, "categories", &r.categories);
-    let subs: Vec<Value> =
-        subresources(r).iter().map(|(name, k, g, v, verbs)| json!({"subresource": name, "responseKind": kind(k, g, v), "verbs": verbs})).collect();
+    let subs: Vec<Value> = subresources(r)
+        .iter()
+        .map(|(name, k, g, v, verbs)| json!({"subresource": name, "responseKind": kind(k, g, v), "verbs": verbs}))
+        .collect();
     if !subs.is_empty() {
         o.insert("subresources".into(), json!(subs));
     }

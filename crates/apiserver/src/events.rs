@@ -20,7 +20,21 @@ const NAMES: [(&str, &str); 7] = [
 pub fn core(r: &mut Resource) {
     r.short_names = vec!["ev".into()];
     r.columns = columns();
-    r.fields = ["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"].map(String::from).to_vec();
+    r.fields = [
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    ]
+    .map(String::from)
+    .to_vec();
     r.prepare = Some(prepare);
     r.admit = Some(admit);
 }
@@ -28,7 +42,20 @@ pub fn core(r: &mut Resource) {
 pub fn newer(r: &mut Resource) {
     r.short_names = vec!["ev".into()];
     r.columns = columns();
-    r.fields = ["regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath", "reason", "reportingController", "type"].map(String::from).to_vec();
+    r.fields = [
+        "regarding.kind",
+        "regarding.namespace",
+        "regarding.name",
+        "regarding.uid",
+        "regarding.apiVersion",
+        "regarding.resourceVersion",
+        "regarding.fieldPath",
+        "reason",
+        "reportingController",
+        "type",
+    ]
+    .map(String::from)
+    .to_vec();
     r.face = Some(Face { key: "events", api_version: "v1", show, store });
     r.admit = Some(admit_newer);
 }
@@ -39,7 +66,12 @@ fn prepare(o: &mut Value, _old: Option<&Value>) {
     for member in ["eventTime", "firstTimestamp", "lastTimestamp"] {
         o.entry(member).or_insert(Value::Null);
     }
-    for (member, value) in [("reportingComponent", json!("")), ("reportingInstance", json!("")), ("source", json!({})), ("involvedObject", json!({}))] {
+    for (member, value) in [
+        ("reportingComponent", json!("")),
+        ("reportingInstance", json!("")),
+        ("source", json!({})),
+        ("involvedObject", json!({})),
+    ] {
         o.entry(member).or_insert(value);
     }
 }
@@ -81,12 +113,26 @@ fn admit_newer(new: &Value, old: Option<&Value>) -> Admitted {
     if stored["eventTime"].is_null() {
         out.errors.insert(0, FieldError::required("eventTime", ""));
     } else {
-        let wanted = [("reportingController", "reportingComponent"), ("reportingInstance", "reportingInstance"), ("action", "action"), ("reason", "reason")];
-        out.errors.extend(wanted.iter().filter(|(_, member)| text(&stored, &[member]).is_empty()).map(|(field, _)| FieldError::required(*field, "")));
+        let wanted = [
+            ("reportingController", "reportingComponent"),
+            ("reportingInstance", "reportingInstance"),
+            ("action", "action"),
+            ("reason", "reason"),
+        ];
+        out.errors.extend(
+            wanted
+                .iter()
+                .filter(|(_, member)| text(&stored, &[member]).is_empty())
+                .map(|(field, _)| FieldError::required(*field, "")),
+        );
     }
     let kind = text(new, &["type"]);
     if !matches!(kind, "Normal" | "Warning") {
-        out.errors.push(FieldError { path: "type".into(), kind: FieldErrorKind::Invalid(json!(kind)), detail: format!("has invalid value: {kind}") });
+        out.errors.push(FieldError {
+            path: "type".into(),
+            kind: FieldErrorKind::Invalid(json!(kind)),
+            detail: format!("has invalid value: {kind}"),
+        });
     }
     out
 }
@@ -111,7 +157,9 @@ fn columns() -> Vec<Column> {
             json!(format!("{}/{}", text(about, &["kind"]).to_lowercase(), text(about, &["name"])))
         })
         .described("@involvedObject"),
-        Column::computed("Subobject", "string", |o| json!(text(member(o, "involvedObject"), &["fieldPath"]))).wide().described("@involvedObject.fieldPath"),
+        Column::computed("Subobject", "string", |o| json!(text(member(o, "involvedObject"), &["fieldPath"])))
+            .wide()
+            .described("@involvedObject.fieldPath"),
         Column::computed("Source", "string", |o| {
             let source = member(o, "source");
             let (component, host) = (text(source, &["component"]), text(source, &["host"]));
@@ -119,9 +167,18 @@ fn columns() -> Vec<Column> {
         })
         .wide()
         .described("@source"),
-        Column::computed("Message", "string", |o| json!(member(o, "message").as_str().unwrap_or("").trim())).described("@message"),
-        Column::computed("First Seen", "string", |o| json!(member(o, "firstTimestamp").as_str().map_or_else(|| "<unknown>".to_owned(), crate::table::age))).wide().described("@firstTimestamp"),
-        Column::computed("Count", "string", |o| if member(o, "count").is_null() { json!(1) } else { member(o, "count").clone() }).wide().described("@count"),
+        Column::computed("Message", "string", |o| json!(member(o, "message").as_str().unwrap_or("").trim()))
+            .described("@message"),
+        Column::computed("First Seen", "string", |o| {
+            json!(member(o, "firstTimestamp").as_str().map_or_else(|| "<unknown>".to_owned(), crate::table::age))
+        })
+        .wide()
+        .described("@firstTimestamp"),
+        Column::computed("Count", "string", |o| {
+            if member(o, "count").is_null() { json!(1) } else { member(o, "count").clone() }
+        })
+        .wide()
+        .described("@count"),
         name().wide(),
     ]
 }

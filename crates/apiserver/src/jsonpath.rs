@@ -64,7 +64,9 @@ fn advance<'a>(v: &'a Value, step: &Step) -> Vec<&'a Value> {
         }
         Step::All => v.as_array().into_iter().flatten().collect(),
         Step::Where { path, want } => {
-            let fits = |e: &&Value| first(e, path).is_some_and(|x| x.as_str().map_or_else(|| x.to_string() == *want, |s| s == want));
+            let fits = |e: &&Value| {
+                first(e, path).is_some_and(|x| x.as_str().map_or_else(|| x.to_string(), str::to_owned) == *want)
+            };
             v.as_array().into_iter().flatten().filter(fits).collect()
         }
     }

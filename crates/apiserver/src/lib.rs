@@ -46,12 +46,12 @@ mod write;
 pub use auth::{ClientCertificate, User, pki::Pki, pki::write_private};
 pub use body::Body;
 pub use builtin::generator as schema_generator;
-pub use resource::{Admit, Admitted, Column, Provided};
-pub use server::{ApiServer, Config, LogOptions, LogSource, Service};
-pub use status::{FieldError, FieldErrorKind, Status};
 pub use crd::name_column;
 pub use decode::go_kind;
 pub use request::Query;
+pub use resource::{Admit, Admitted, Column, Provided};
+pub use server::{ApiServer, Config, LogOptions, LogSource, Service};
+pub use status::{FieldError, FieldErrorKind, Status};
 
 /// The Kubernetes version whose API this is.
 pub const KUBERNETES: &str = "v1.34.4";

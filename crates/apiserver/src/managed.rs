@@ -104,7 +104,16 @@ impl Set {
         if let Some(meta) = self.children.get_mut("f:metadata") {
             meta.own = false;
             const SERVER: [&str; 10] = [
-                "f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:clusterName", "f:generation", "f:managedFields", "f:resourceVersion", "f:deletionTimestamp",
+                "f:name",
+                "f:namespace",
+                "f:creationTimestamp",
+                "f:selfLink",
+                "f:uid",
+                "f:clusterName",
+                "f:generation",
+                "f:managedFields",
+                "f:resourceVersion",
+                "f:deletionTimestamp",
             ];
             meta.children.retain(|k, _| !SERVER.contains(&k.as_str()));
             if meta.is_empty() {
@@ -170,7 +179,12 @@ fn elements<'a>(schema: &Schema, list: &'a [Value]) -> Vec<(String, &'a Value)> 
         ListType::Map(keys) => {
             let items = schema.items.as_deref();
             let of = |k: &String| {
-                let default = || items.and_then(|s| s.properties.get(k)).and_then(|s| s.default.clone()).or_else(|| (k == "protocol").then(|| json!("TCP")));
+                let default = || {
+                    items
+                        .and_then(|s| s.properties.get(k))
+                        .and_then(|s| s.default.clone())
+                        .or_else(|| (k == "protocol").then(|| json!("TCP")))
+                };
                 v.get(k).cloned().or_else(default).map(|x| (k.clone(), x))
             };
             format!("k:{}", Value::Object(keys.iter().filter_map(of).collect()))
@@ -226,7 +240,15 @@ pub fn changes(schema: &Schema, typed: bool, old: Option<&Value>, new: &Value) -
     (changed.stripped(), removed.stripped())
 }
 
-fn compare(schema: Option<&Schema>, typed: bool, old: &Value, new: &Value, root: bool, changed: &mut Set, removed: &mut Set) {
+fn compare(
+    schema: Option<&Schema>,
+    typed: bool,
+    old: &Value,
+    new: &Value,
+    root: bool,
+    changed: &mut Set,
+    removed: &mut Set,
+) {
     if old == new {
         return;
     }
@@ -259,7 +281,16 @@ fn compare(schema: Option<&Schema>, typed: bool, old: &Value, new: &Value, root:
 }
 
 #[allow(clippy::too_many_arguments)]
-fn pair(schema: Option<&Schema>, typed: bool, name: &str, key: String, old: Option<&Value>, new: &Value, changed: &mut Set, removed: &mut Set) {
+fn pair(
+    schema: Option<&Schema>,
+    typed: bool,
+    name: &str,
+    key: String,
+    old: Option<&Value>,
+    new: &Value,
+    changed: &mut Set,
+    removed: &mut Set,
+) {
     match old {
         Some(old) => {
             let (mut c, mut r) = (Set::default(), Set::default());
@@ -272,7 +303,8 @@ fn pair(schema: Option<&Schema>, typed: bool, name: &str, key: String, old: Opti
 }
 
 /// Members that Go's typed kinds always have, so that adding to them does not add them.
-const ALWAYS_THERE: [&str; 8] = ["spec", "status", "metadata", "containers", "template", "involvedObject", "roleRef", "source"];
+const ALWAYS_THERE: [&str; 8] =
+    ["spec", "status", "metadata", "containers", "template", "involvedObject", "roleRef", "source"];
 
 /// A value and everything within it.
 fn whole(schema: Option<&Schema>, typed: bool, name: &str, v: &Value) -> Set {
@@ -303,7 +335,8 @@ fn whole(schema: Option<&Schema>, typed: bool, name: &str, v: &Value) -> Set {
         let mut meta = Set::default();
         fill(Some(meta_schema()), v, true, &mut meta);
         for (k, mut child) in meta.children {
-            child.own |= matches!(k.as_str(), "f:labels" | "f:annotations" | "f:finalizers" | "f:ownerReferences") || child.children.is_empty();
+            child.own |= matches!(k.as_str(), "f:labels" | "f:annotations" | "f:finalizers" | "f:ownerReferences")
+                || child.children.is_empty();
             out.children.insert(k, child);
         }
         out.own = false;
@@ -401,14 +434,22 @@ pub fn track_update(schema: &Schema, old: Option<&Value>, new: &mut Value, w: &W
     let (changed, removed) = changes(schema, w.typed, old, new);
     let (changed, removed) = (w.reset(changed), w.reset(removed));
     for e in &mut list {
-        let mine = e.manager == w.manager && e.operation == "Update" && e.api_version == w.api_version && e.subresource == w.subresource;
+        let mine = e.manager == w.manager
+            && e.operation == "Update"
+            && e.api_version == w.api_version
+            && e.subresource == w.subresource;
         e.fields = e.fields.minus(&removed);
         if !mine {
             e.fields = e.fields.minus(&changed);
         }
     }
     if !changed.is_empty() {
-        let position = list.iter().position(|e| e.manager == w.manager && e.operation == "Update" && e.api_version == w.api_version && e.subresource == w.subresource);
+        let position = list.iter().position(|e| {
+            e.manager == w.manager
+                && e.operation == "Update"
+                && e.api_version == w.api_version
+                && e.subresource == w.subresource
+        });
         match position {
             Some(i) => {
                 let merged = list[i].fields.union(&changed);
@@ -437,7 +478,13 @@ pub struct ApplyConflict {
 }
 
 /// Merges an applied configuration into the live object.
-pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, w: &Writer, force: bool) -> Result<Value, Vec<ApplyConflict>> {
+pub fn apply(
+    schema: &Schema,
+    live: Option<&Value>,
+    config: &Value,
+    w: &Writer,
+    force: bool,
+) -> Result<Value, Vec<ApplyConflict>> {
     let set = w.reset(applied(schema, config));
     let mut list = live.map(entries).unwrap_or_default();
     let is_mine = |e: &Entry| e.manager == w.manager && e.operation == "Apply" && e.subresource == w.subresource;
@@ -446,7 +493,14 @@ pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, w: &Writer, 
         && list.is_empty()
     {
         let (all, _) = changes(schema, w.typed, None, live);
-        list.push(Entry { manager: "before-first-apply".into(), operation: "Update".into(), api_version: w.api_version.into(), subresource: String::new(), time: w.now.clone(), fields: all });
+        list.push(Entry {
+            manager: "before-first-apply".into(),
+            operation: "Update".into(),
+            api_version: w.api_version.into(),
+            subresource: String::new(),
+            time: w.now.clone(),
+            fields: all,
+        });
     }
     let empty = json!({});
     let base = live.unwrap_or(&empty);
@@ -470,8 +524,14 @@ pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, w: &Writer, 
             e.fields = e.fields.minus_deep(&clash);
         } else {
             let how = if e.operation == "Apply" { String::new() } else { format!(" using {}", e.api_version) };
-            let through = if e.subresource.is_empty() { String::new() } else { format!(" with subresource {:?}", e.subresource) };
-            conflicts.extend(clash.paths().into_iter().map(|path| ApplyConflict { described: format!("{:?}{through}{how}", e.manager), path }));
+            let through =
+                if e.subresource.is_empty() { String::new() } else { format!(" with subresource {:?}", e.subresource) };
+            conflicts.extend(
+                clash
+                    .paths()
+                    .into_iter()
+                    .map(|path| ApplyConflict { described: format!("{:?}{through}{how}", e.manager), path }),
+            );
         }
     }
     if !conflicts.is_empty() {
@@ -492,7 +552,14 @@ pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, w: &Writer, 
         None => {
             // Who takes part without changing anything has no time.
             let time = if merged == *base { String::new() } else { w.now.clone() };
-            list.push(Entry { manager: w.manager.into(), operation: "Apply".into(), api_version: w.api_version.into(), subresource: w.subresource.into(), time, fields: set });
+            list.push(Entry {
+                manager: w.manager.into(),
+                operation: "Apply".into(),
+                api_version: w.api_version.into(),
+                subresource: w.subresource.into(),
+                time,
+                fields: set,
+            });
         }
     }
     store(&mut merged, list);
@@ -564,7 +631,10 @@ fn prune(schema: Option<&Schema>, v: &mut Value, gone: &Set, kept: &Set, root: b
                 let s = schema.and_then(|s| child_schema(s, root, name)).map(|s| &**s);
                 let empty = map.get_mut(name).is_some_and(|child| {
                     prune(s, child, sub, held, false);
-                    held.is_empty() && (sub.own || child.as_object().is_some_and(Map::is_empty) || child.as_array().is_some_and(Vec::is_empty))
+                    held.is_empty()
+                        && (sub.own
+                            || child.as_object().is_some_and(Map::is_empty)
+                            || child.as_array().is_some_and(Vec::is_empty))
                 });
                 if empty {
                     map.remove(name);
@@ -593,5 +663,8 @@ pub fn undeclared(schema: &Schema, config: &Value) -> Option<String> {
     if schema.kind == Type::Any {
         return None;
     }
-    crate::schema::unknown_fields(schema, config).into_iter().next().map(|p| format!(".{p}: field not declared in schema"))
+    crate::schema::unknown_fields(schema, config)
+        .into_iter()
+        .next()
+        .map(|p| format!(".{p}: field not declared in schema"))
 }

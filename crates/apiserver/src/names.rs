@@ -20,7 +20,8 @@ pub enum NameRule {
 
 fn is_label(s: &str, inner: impl Fn(u8) -> bool, edge: impl Fn(u8) -> bool) -> bool {
     let b = s.as_bytes();
-    matches!((b.first(), b.last()), (Some(f), Some(l)) if edge(*f) && edge(*l)) && b.iter().all(|c| inner(*c) || edge(*c))
+    matches!((b.first(), b.last()), (Some(f), Some(l)) if edge(*f) && edge(*l))
+        && b.iter().all(|c| inner(*c) || edge(*c))
 }
 
 fn lower_alnum(c: u8) -> bool {
@@ -118,19 +119,32 @@ pub fn check_metadata(o: &Value, rule: NameRule, custom: bool, namespaced: bool)
         size += key.len() + value.as_str().map_or(0, str::len);
     }
     if size > ANNOTATIONS_LIMIT {
-        errors.push(FieldError { path: "metadata.annotations".into(), kind: FieldErrorKind::TooLong, detail: format!("may not be more than {ANNOTATIONS_LIMIT} bytes") });
+        errors.push(FieldError {
+            path: "metadata.annotations".into(),
+            kind: FieldErrorKind::TooLong,
+            detail: format!("may not be more than {ANNOTATIONS_LIMIT} bytes"),
+        });
     }
     for (i, f) in object::finalizers(o).into_iter().enumerate() {
         if let Some(why) = label_key_problem(f) {
             errors.push(FieldError::invalid("metadata.finalizers", f, why));
         } else if !f.contains('/') && !custom && !matches!(f, "orphan" | "foregroundDeletion" | "kubernetes") {
-            errors.push(FieldError::invalid(format!("metadata.finalizers[{i}]"), f, "name is neither a standard finalizer name nor is it fully qualified"));
+            errors.push(FieldError::invalid(
+                format!("metadata.finalizers[{i}]"),
+                f,
+                "name is neither a standard finalizer name nor is it fully qualified",
+            ));
         }
     }
     let mut controllers = 0;
     for owner in object::owners(o) {
         controllers += usize::from(owner.get("controller") == Some(&Value::Bool(true)));
-        for (field, why) in [("apiVersion", "version must not be empty"), ("kind", "must not be empty"), ("name", "must not be empty"), ("uid", "must not be empty")] {
+        for (field, why) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
             if object::text(owner, &[field]).is_empty() {
                 errors.push(FieldError::invalid(format!("metadata.ownerReferences.{field}"), "", why));
             }
@@ -138,8 +152,18 @@ pub fn check_metadata(o: &Value, rule: NameRule, custom: bool, namespaced: bool)
     }
     if controllers > 1 {
         let all = format!("[{}]", object::owners(o).map(owner_text).collect::<Vec<_>>().join(","));
-        let names: Vec<String> = object::owners(o).filter(|w| w.get("controller") == Some(&Value::Bool(true))).map(|w| format!("{}/{}", object::text(w, &["kind"]), object::text(w, &["name"]))).collect();
-        errors.push(FieldError::raw("metadata.ownerReferences", &all, format!("Only one reference can have Controller set to true. Found \"true\" in references for {}", names.join(" and "))));
+        let names: Vec<String> = object::owners(o)
+            .filter(|w| w.get("controller") == Some(&Value::Bool(true)))
+            .map(|w| format!("{}/{}", object::text(w, &["kind"]), object::text(w, &["name"])))
+            .collect();
+        errors.push(FieldError::raw(
+            "metadata.ownerReferences",
+            &all,
+            format!(
+                "Only one reference can have Controller set to true. Found \"true\" in references for {}",
+                names.join(" and ")
+            ),
+        ));
     }
     errors
 }

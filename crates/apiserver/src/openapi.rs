@@ -40,7 +40,9 @@ pub fn document(entries: &Entries, group: &str, version: &str) -> Option<Value> 
         let name = definition_name(r);
         let gvk = json!({"group": r.group, "version": r.version, "kind": r.kind});
         let mut schema = match &r.openapi {
-            Published::Builtin(_) => builtin_definitions().get(&name).cloned().unwrap_or_else(|| json!({"type": "object"})),
+            Published::Builtin(_) => {
+                builtin_definitions().get(&name).cloned().unwrap_or_else(|| json!({"type": "object"}))
+            }
             Published::Own(text) => custom_document(serde_json::from_str(text).unwrap_or_default()),
         };
         schema["x-kubernetes-group-version-kind"] = json!([gvk]);
@@ -48,7 +50,9 @@ pub fn document(entries: &Entries, group: &str, version: &str) -> Option<Value> 
         schemas.insert(name.clone(), schema);
         add_paths(r, &name, &gvk, &mut paths);
     }
-    for extra in ["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"] {
+    for extra in
+        ["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"]
+    {
         if let Some(found) = builtin_definitions().get(extra) {
             collect_references(found, &mut schemas);
             schemas.insert(extra.into(), found.clone());
@@ -76,7 +80,12 @@ fn custom_document(mut schema: Value) -> Value {
         schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     }
     let definitions = builtin_definitions();
-    let described = |field: &str| definitions.pointer(&format!("/io.k8s.api.core.v1.ConfigMap/properties/{field}/description")).cloned().unwrap_or(json!(""));
+    let described = |field: &str| {
+        definitions
+            .pointer(&format!("/io.k8s.api.core.v1.ConfigMap/properties/{field}/description"))
+            .cloned()
+            .unwrap_or(json!(""))
+    };
     if schema.get("properties").is_none() {
         schema["properties"] = json!({});
     }
@@ -93,7 +102,8 @@ fn custom_document(mut schema: Value) -> Value {
 fn collect_references(schema: &Value, out: &mut Map<String, Value>) {
     match schema {
         Value::Object(map) => {
-            if let Some(name) = map.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/components/schemas/"))
+            if let Some(name) =
+                map.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/components/schemas/"))
                 && !out.contains_key(name)
                 && let Some(found) = builtin_definitions().get(name)
             {
@@ -108,9 +118,15 @@ fn collect_references(schema: &Value, out: &mut Map<String, Value>) {
 }
 
 fn add_paths(r: &Resource, definition: &str, gvk: &Value, paths: &mut Map<String, Value>) {
-    let root = if r.group.is_empty() { format!("/api/{}", r.version) } else { format!("/apis/{}/{}", r.group, r.version) };
-    let base = if r.namespaced { format!("{root}/namespaces/{{namespace}}/{}", r.plural) } else { format!("{root}/{}", r.plural) };
-    let body = json!({"content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{definition}")}}}});
+    let root =
+        if r.group.is_empty() { format!("/api/{}", r.version) } else { format!("/apis/{}/{}", r.group, r.version) };
+    let base = if r.namespaced {
+        format!("{root}/namespaces/{{namespace}}/{}", r.plural)
+    } else {
+        format!("{root}/{}", r.plural)
+    };
+    let body =
+        json!({"content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{definition}")}}}});
     let answer = json!({"200": {"description": "OK", "content": body["content"]}});
     let query = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     let write = json!([query("dryRun"), query("fieldManager"), query("fieldValidation"), query("pretty")]);
@@ -123,7 +139,11 @@ fn add_paths(r: &Resource, definition: &str, gvk: &Value, paths: &mut Map<String
     };
     let mut collection = json!({"post": operation("post", &write, true)});
     if !r.virtual_only {
-        collection["get"] = operation("list", &json!([query("labelSelector"), query("fieldSelector"), query("limit"), query("continue"), query("watch")]), false);
+        collection["get"] = operation(
+            "list",
+            &json!([query("labelSelector"), query("fieldSelector"), query("limit"), query("continue"), query("watch")]),
+            false,
+        );
         let one = json!({
             "get": operation("get", &json!([]), false),
             "put": operation("put", &write, true),

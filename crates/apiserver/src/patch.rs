@@ -20,15 +20,25 @@ const MAX_OPERATIONS: usize = 10_000;
 
 impl Patch {
     pub fn read(media: &str, call: &Call, r: &Resource) -> Result<Self, Status> {
-        let parsed = || serde_json::from_slice::<Value>(&call.body).map_err(|_| Status::bad_request(format!("error decoding patch: {}", crate::gojson::error(&call.body))));
+        let parsed = || {
+            serde_json::from_slice::<Value>(&call.body)
+                .map_err(|_| Status::bad_request(format!("error decoding patch: {}", crate::gojson::error(&call.body))))
+        };
         match media {
             "application/merge-patch+json" => parsed().map(Patch::Merge),
             "application/strategic-merge-patch+json" if !r.custom => parsed().map(Patch::Strategic),
             "application/json-patch+json" => {
-                let patch: json_patch::Patch = serde_json::from_value(parsed()?).map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
+                let patch: json_patch::Patch = serde_json::from_value(parsed()?)
+                    .map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
                 if patch.0.len() > MAX_OPERATIONS {
                     let n = patch.0.len();
-                    return Err(Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {n}")));
+                    return Err(Status::new(
+                        413,
+                        "RequestEntityTooLarge",
+                        format!(
+                            "Request entity too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {n}"
+                        ),
+                    ));
                 }
                 Ok(Patch::Json(patch))
             }
@@ -52,7 +62,13 @@ impl Patch {
                     if let json_patch::PatchOperation::Copy(c) = operation {
                         copied += new.pointer(c.from.as_str()).map_or(0, |v| v.to_string().len());
                         if copied > MAX_COPIED {
-                            return Err(Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: the copy operations of a JSON patch may copy {MAX_COPIED} bytes")));
+                            return Err(Status::new(
+                                413,
+                                "RequestEntityTooLarge",
+                                format!(
+                                    "Request entity too large: the copy operations of a JSON patch may copy {MAX_COPIED} bytes"
+                                ),
+                            ));
                         }
                     }
                     json_patch::patch(new, std::slice::from_ref(operation)).map_err(|_| Status::unprocessable())?;

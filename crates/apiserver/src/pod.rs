@@ -67,7 +67,6 @@ fn summary(o: &Value) -> String {
     if object::is_deleting(o) { "Terminating".into() } else { out }
 }
 
-
 pub fn prepare(o: &mut Value, old: Option<&Value>) {
     if old.is_none() {
         let qos = quality(o);
@@ -80,18 +79,27 @@ pub fn prepare(o: &mut Value, old: Option<&Value>) {
     default(spec, "securityContext", json!({}));
     default(spec, "terminationGracePeriodSeconds", json!(30));
     default(spec, "enableServiceLinks", json!(true));
-    let account = spec.get("serviceAccountName").or(spec.get("serviceAccount")).and_then(Value::as_str).filter(|s| !s.is_empty()).unwrap_or("default").to_owned();
+    let account = spec
+        .get("serviceAccountName")
+        .or(spec.get("serviceAccount"))
+        .and_then(Value::as_str)
+        .filter(|s| !s.is_empty())
+        .unwrap_or("default")
+        .to_owned();
     spec.insert("serviceAccountName".into(), json!(account));
     spec.insert("serviceAccount".into(), json!(account));
     for list in ["containers", "initContainers"] {
-        for c in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+        for c in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
+        {
             let image = c.get("image").and_then(Value::as_str).unwrap_or("");
             let floating = image.ends_with(":latest") || !image.rsplit('/').next().unwrap_or("").contains([':', '@']);
             default(c, "imagePullPolicy", json!(if floating { "Always" } else { "IfNotPresent" }));
             default(c, "terminationMessagePath", json!("/dev/termination-log"));
             default(c, "terminationMessagePolicy", json!("File"));
             default(c, "resources", json!({}));
-            for p in c.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+            for p in
+                c.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
+            {
                 default(p, "protocol", json!("TCP"));
             }
         }
@@ -111,7 +119,10 @@ fn quality(o: &Value) -> &'static str {
         return "BestEffort";
     }
     let full = all.iter().all(|c| {
-        ["cpu", "memory"].iter().all(|w| has(c, "limits", w) && at(c, &["resources", "requests", w]).is_none_or(|r| Some(r) == at(c, &["resources", "limits", w])))
+        ["cpu", "memory"].iter().all(|w| {
+            has(c, "limits", w)
+                && at(c, &["resources", "requests", w]).is_none_or(|r| Some(r) == at(c, &["resources", "limits", w]))
+        })
     });
     if full { "Guaranteed" } else { "Burstable" }
 }
@@ -140,7 +151,11 @@ pub fn admit(new: &Value, old: Option<&Value>) -> Admitted {
             errors.push(FieldError::invalid(format!("{path}.name"), name, why));
         }
         if !seen.insert(name) {
-            errors.push(FieldError { path: format!("{path}.name"), kind: FieldErrorKind::Duplicate(json!(name)), detail: String::new() });
+            errors.push(FieldError {
+                path: format!("{path}.name"),
+                kind: FieldErrorKind::Duplicate(json!(name)),
+                detail: String::new(),
+            });
         }
         if text(c, &["image"]).is_empty() {
             errors.push(FieldError::required(format!("{path}.image"), ""));
@@ -148,7 +163,8 @@ pub fn admit(new: &Value, old: Option<&Value>) -> Admitted {
     }
     let policy = text(new, &["spec", "restartPolicy"]);
     if !matches!(policy, "Always" | "OnFailure" | "Never") {
-        let kind = FieldErrorKind::NotSupported(json!(policy), ["Always", "OnFailure", "Never"].map(String::from).to_vec());
+        let kind =
+            FieldErrorKind::NotSupported(json!(policy), ["Always", "OnFailure", "Never"].map(String::from).to_vec());
         errors.push(FieldError { path: "spec.restartPolicy".into(), kind, detail: String::new() });
     }
     Admitted { errors, warnings: Vec::new() }
@@ -163,7 +179,9 @@ fn changed_beyond_allowed(new: &Value, old: &Value) -> bool {
             }
         }
         for list in ["containers", "initContainers"] {
-            for c in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+            for c in
+                spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
+            {
                 c.remove("image");
             }
         }

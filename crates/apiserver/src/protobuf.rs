@@ -46,99 +46,290 @@ const fn many(number: u32, name: &'static str, kind: Kind) -> Field {
 
 use Kind::{Bool, Bytes, BytesMap, Int, ListMap, Message, MicroTime, Quantity, QuantityMap, Text, TextMap, Time};
 
-const OWNER: &[Field] = &[one(5, "apiVersion", Text), one(1, "kind", Text), one(3, "name", Text), one(4, "uid", Text), one(6, "controller", Bool), one(7, "blockOwnerDeletion", Bool)];
-const META: &[Field] = &[
-    one(1, "name", Text), one(2, "generateName", Text), one(3, "namespace", Text), one(4, "selfLink", Text), one(5, "uid", Text),
-    one(6, "resourceVersion", Text), one(7, "generation", Int), one(8, "creationTimestamp", Time), one(9, "deletionTimestamp", Time),
-    one(10, "deletionGracePeriodSeconds", Int), one(11, "labels", TextMap), one(12, "annotations", TextMap),
-    many(13, "ownerReferences", Message(OWNER)), many(14, "finalizers", Text),
+const OWNER: &[Field] = &[
+    one(5, "apiVersion", Text),
+    one(1, "kind", Text),
+    one(3, "name", Text),
+    one(4, "uid", Text),
+    one(6, "controller", Bool),
+    one(7, "blockOwnerDeletion", Bool),
 ];
-const NAMESPACE: &[Field] = &[one(1, "metadata", Message(META)), one(2, "spec", Message(&[many(1, "finalizers", Text)])), one(3, "status", Message(&[one(1, "phase", Text)]))];
-const CONFIG_MAP: &[Field] = &[one(1, "metadata", Message(META)), one(2, "data", TextMap), one(3, "binaryData", BytesMap), one(4, "immutable", Bool)];
-const SECRET: &[Field] = &[one(1, "metadata", Message(META)), one(2, "data", BytesMap), one(3, "type", Text), one(4, "stringData", TextMap), one(5, "immutable", Bool)];
-const REFERENCE: &[Field] = &[one(1, "kind", Text), one(2, "namespace", Text), one(3, "name", Text), one(4, "uid", Text), one(5, "apiVersion", Text), one(6, "resourceVersion", Text), one(7, "fieldPath", Text)];
+const META: &[Field] = &[
+    one(1, "name", Text),
+    one(2, "generateName", Text),
+    one(3, "namespace", Text),
+    one(4, "selfLink", Text),
+    one(5, "uid", Text),
+    one(6, "resourceVersion", Text),
+    one(7, "generation", Int),
+    one(8, "creationTimestamp", Time),
+    one(9, "deletionTimestamp", Time),
+    one(10, "deletionGracePeriodSeconds", Int),
+    one(11, "labels", TextMap),
+    one(12, "annotations", TextMap),
+    many(13, "ownerReferences", Message(OWNER)),
+    many(14, "finalizers", Text),
+];
+const NAMESPACE: &[Field] = &[
+    one(1, "metadata", Message(META)),
+    one(2, "spec", Message(&[many(1, "finalizers", Text)])),
+    one(3, "status", Message(&[one(1, "phase", Text)])),
+];
+const CONFIG_MAP: &[Field] = &[
+    one(1, "metadata", Message(META)),
+    one(2, "data", TextMap),
+    one(3, "binaryData", BytesMap),
+    one(4, "immutable", Bool),
+];
+const SECRET: &[Field] = &[
+    one(1, "metadata", Message(META)),
+    one(2, "data", BytesMap),
+    one(3, "type", Text),
+    one(4, "stringData", TextMap),
+    one(5, "immutable", Bool),
+];
+const REFERENCE: &[Field] = &[
+    one(1, "kind", Text),
+    one(2, "namespace", Text),
+    one(3, "name", Text),
+    one(4, "uid", Text),
+    one(5, "apiVersion", Text),
+    one(6, "resourceVersion", Text),
+    one(7, "fieldPath", Text),
+];
 const LOCAL_REFERENCE: &[Field] = &[one(1, "name", Text)];
 const SERVICE_ACCOUNT: &[Field] = &[
-    one(1, "metadata", Message(META)), many(2, "secrets", Message(REFERENCE)), many(3, "imagePullSecrets", Message(LOCAL_REFERENCE)), one(4, "automountServiceAccountToken", Bool),
+    one(1, "metadata", Message(META)),
+    many(2, "secrets", Message(REFERENCE)),
+    many(3, "imagePullSecrets", Message(LOCAL_REFERENCE)),
+    one(4, "automountServiceAccountToken", Bool),
 ];
 const TOKEN_REQUEST: &[Field] = &[
     one(1, "metadata", Message(META)),
-    one(2, "spec", Message(&[many(1, "audiences", Text), one(4, "expirationSeconds", Int), one(3, "boundObjectRef", Message(&[one(1, "kind", Text), one(2, "apiVersion", Text), one(3, "name", Text), one(4, "uid", Text)]))])),
+    one(
+        2,
+        "spec",
+        Message(&[
+            many(1, "audiences", Text),
+            one(4, "expirationSeconds", Int),
+            one(
+                3,
+                "boundObjectRef",
+                Message(&[one(1, "kind", Text), one(2, "apiVersion", Text), one(3, "name", Text), one(4, "uid", Text)]),
+            ),
+        ]),
+    ),
     one(3, "status", Message(&[one(1, "token", Text), one(2, "expirationTimestamp", Time)])),
 ];
-const RULE: &[Field] = &[many(1, "verbs", Text), many(2, "apiGroups", Text), many(3, "resources", Text), many(4, "resourceNames", Text), many(5, "nonResourceURLs", Text)];
-const SUBJECT: &[Field] = &[one(1, "kind", Text), one(2, "apiGroup", Text), one(3, "name", Text), one(4, "namespace", Text)];
+const RULE: &[Field] = &[
+    many(1, "verbs", Text),
+    many(2, "apiGroups", Text),
+    many(3, "resources", Text),
+    many(4, "resourceNames", Text),
+    many(5, "nonResourceURLs", Text),
+];
+const SUBJECT: &[Field] =
+    &[one(1, "kind", Text), one(2, "apiGroup", Text), one(3, "name", Text), one(4, "namespace", Text)];
 const ROLE_REF: &[Field] = &[one(1, "apiGroup", Text), one(2, "kind", Text), one(3, "name", Text)];
-const SELECTOR: &[Field] = &[one(1, "matchLabels", TextMap), many(2, "matchExpressions", Message(&[one(1, "key", Text), one(2, "operator", Text), many(3, "values", Text)]))];
+const SELECTOR: &[Field] = &[
+    one(1, "matchLabels", TextMap),
+    many(2, "matchExpressions", Message(&[one(1, "key", Text), one(2, "operator", Text), many(3, "values", Text)])),
+];
 const ROLE: &[Field] = &[one(1, "metadata", Message(META)), many(2, "rules", Message(RULE))];
-const CLUSTER_ROLE: &[Field] = &[one(1, "metadata", Message(META)), many(2, "rules", Message(RULE)), one(3, "aggregationRule", Message(&[many(1, "clusterRoleSelectors", Message(SELECTOR))]))];
-const BINDING: &[Field] = &[one(1, "metadata", Message(META)), many(2, "subjects", Message(SUBJECT)), one(3, "roleRef", Message(ROLE_REF))];
-const RESOURCE_ATTRIBUTES: &[Field] = &[one(1, "namespace", Text), one(2, "verb", Text), one(3, "group", Text), one(4, "version", Text), one(5, "resource", Text), one(6, "subresource", Text), one(7, "name", Text)];
+const CLUSTER_ROLE: &[Field] = &[
+    one(1, "metadata", Message(META)),
+    many(2, "rules", Message(RULE)),
+    one(3, "aggregationRule", Message(&[many(1, "clusterRoleSelectors", Message(SELECTOR))])),
+];
+const BINDING: &[Field] =
+    &[one(1, "metadata", Message(META)), many(2, "subjects", Message(SUBJECT)), one(3, "roleRef", Message(ROLE_REF))];
+const RESOURCE_ATTRIBUTES: &[Field] = &[
+    one(1, "namespace", Text),
+    one(2, "verb", Text),
+    one(3, "group", Text),
+    one(4, "version", Text),
+    one(5, "resource", Text),
+    one(6, "subresource", Text),
+    one(7, "name", Text),
+];
 const PATH_ATTRIBUTES: &[Field] = &[one(1, "path", Text), one(2, "verb", Text)];
-const SELF_ACCESS: &[Field] = &[one(1, "metadata", Message(META)), one(2, "spec", Message(&[one(1, "resourceAttributes", Message(RESOURCE_ATTRIBUTES)), one(2, "nonResourceAttributes", Message(PATH_ATTRIBUTES))]))];
+const SELF_ACCESS: &[Field] = &[
+    one(1, "metadata", Message(META)),
+    one(
+        2,
+        "spec",
+        Message(&[
+            one(1, "resourceAttributes", Message(RESOURCE_ATTRIBUTES)),
+            one(2, "nonResourceAttributes", Message(PATH_ATTRIBUTES)),
+        ]),
+    ),
+];
 const ACCESS: &[Field] = &[
     one(1, "metadata", Message(META)),
-    one(2, "spec", Message(&[one(1, "resourceAttributes", Message(RESOURCE_ATTRIBUTES)), one(2, "nonResourceAttributes", Message(PATH_ATTRIBUTES)), one(3, "user", Text), many(4, "groups", Text), one(5, "extra", ListMap), one(6, "uid", Text)])),
+    one(
+        2,
+        "spec",
+        Message(&[
+            one(1, "resourceAttributes", Message(RESOURCE_ATTRIBUTES)),
+            one(2, "nonResourceAttributes", Message(PATH_ATTRIBUTES)),
+            one(3, "user", Text),
+            many(4, "groups", Text),
+            one(5, "extra", ListMap),
+            one(6, "uid", Text),
+        ]),
+    ),
 ];
-const RULES_REVIEW: &[Field] = &[one(1, "metadata", Message(META)), one(2, "spec", Message(&[one(1, "namespace", Text)]))];
+const RULES_REVIEW: &[Field] =
+    &[one(1, "metadata", Message(META)), one(2, "spec", Message(&[one(1, "namespace", Text)]))];
 const SELF_REVIEW: &[Field] = &[one(1, "metadata", Message(META))];
-const TOKEN_REVIEW: &[Field] = &[one(1, "metadata", Message(META)), one(2, "spec", Message(&[one(1, "token", Text), many(2, "audiences", Text)]))];
+const TOKEN_REVIEW: &[Field] =
+    &[one(1, "metadata", Message(META)), one(2, "spec", Message(&[one(1, "token", Text), many(2, "audiences", Text)]))];
 const EVENT: &[Field] = &[
-    one(1, "metadata", Message(META)), one(2, "involvedObject", Message(REFERENCE)), one(3, "reason", Text), one(4, "message", Text),
-    one(5, "source", Message(&[one(1, "component", Text), one(2, "host", Text)])), one(6, "firstTimestamp", Time), one(7, "lastTimestamp", Time),
-    one(8, "count", Int), one(9, "type", Text), one(10, "eventTime", MicroTime), one(11, "series", Message(&[one(1, "count", Int), one(2, "lastObservedTime", MicroTime)])),
-    one(12, "action", Text), one(13, "related", Message(REFERENCE)), one(14, "reportingComponent", Text), one(15, "reportingInstance", Text),
+    one(1, "metadata", Message(META)),
+    one(2, "involvedObject", Message(REFERENCE)),
+    one(3, "reason", Text),
+    one(4, "message", Text),
+    one(5, "source", Message(&[one(1, "component", Text), one(2, "host", Text)])),
+    one(6, "firstTimestamp", Time),
+    one(7, "lastTimestamp", Time),
+    one(8, "count", Int),
+    one(9, "type", Text),
+    one(10, "eventTime", MicroTime),
+    one(11, "series", Message(&[one(1, "count", Int), one(2, "lastObservedTime", MicroTime)])),
+    one(12, "action", Text),
+    one(13, "related", Message(REFERENCE)),
+    one(14, "reportingComponent", Text),
+    one(15, "reportingInstance", Text),
 ];
 const LEASE: &[Field] = &[
     one(1, "metadata", Message(META)),
-    one(2, "spec", Message(&[one(1, "holderIdentity", Text), one(2, "leaseDurationSeconds", Int), one(3, "acquireTime", MicroTime), one(4, "renewTime", MicroTime), one(5, "leaseTransitions", Int)])),
+    one(
+        2,
+        "spec",
+        Message(&[
+            one(1, "holderIdentity", Text),
+            one(2, "leaseDurationSeconds", Int),
+            one(3, "acquireTime", MicroTime),
+            one(4, "renewTime", MicroTime),
+            one(5, "leaseTransitions", Int),
+        ]),
+    ),
 ];
-const KEY_REF: &[Field] = &[one(1, "localObjectReference", Message(LOCAL_REFERENCE)), one(2, "key", Text), one(3, "optional", Bool)];
+const KEY_REF: &[Field] =
+    &[one(1, "localObjectReference", Message(LOCAL_REFERENCE)), one(2, "key", Text), one(3, "optional", Bool)];
 const ENV: &[Field] = &[
-    one(1, "name", Text), one(2, "value", Text),
-    one(3, "valueFrom", Message(&[one(1, "fieldRef", Message(&[one(1, "apiVersion", Text), one(2, "fieldPath", Text)])), one(3, "configMapKeyRef", Message(KEY_REF)), one(4, "secretKeyRef", Message(KEY_REF))])),
+    one(1, "name", Text),
+    one(2, "value", Text),
+    one(
+        3,
+        "valueFrom",
+        Message(&[
+            one(1, "fieldRef", Message(&[one(1, "apiVersion", Text), one(2, "fieldPath", Text)])),
+            one(3, "configMapKeyRef", Message(KEY_REF)),
+            one(4, "secretKeyRef", Message(KEY_REF)),
+        ]),
+    ),
 ];
-const PORT: &[Field] = &[one(1, "name", Text), one(2, "hostPort", Int), one(3, "containerPort", Int), one(4, "protocol", Text), one(5, "hostIP", Text)];
+const PORT: &[Field] = &[
+    one(1, "name", Text),
+    one(2, "hostPort", Int),
+    one(3, "containerPort", Int),
+    one(4, "protocol", Text),
+    one(5, "hostIP", Text),
+];
 const RESOURCES: &[Field] = &[one(1, "limits", QuantityMap), one(2, "requests", QuantityMap)];
-const MOUNT: &[Field] = &[one(1, "name", Text), one(2, "readOnly", Bool), one(3, "mountPath", Text), one(4, "subPath", Text)];
+const MOUNT: &[Field] =
+    &[one(1, "name", Text), one(2, "readOnly", Bool), one(3, "mountPath", Text), one(4, "subPath", Text)];
 const CONTAINER: &[Field] = &[
-    one(1, "name", Text), one(2, "image", Text), many(3, "command", Text), many(4, "args", Text), one(5, "workingDir", Text), many(6, "ports", Message(PORT)),
-    many(7, "env", Message(ENV)), one(8, "resources", Message(RESOURCES)), many(9, "volumeMounts", Message(MOUNT)), one(13, "terminationMessagePath", Text),
-    one(14, "imagePullPolicy", Text), one(16, "stdin", Bool), one(17, "stdinOnce", Bool), one(18, "tty", Bool), one(20, "terminationMessagePolicy", Text),
+    one(1, "name", Text),
+    one(2, "image", Text),
+    many(3, "command", Text),
+    many(4, "args", Text),
+    one(5, "workingDir", Text),
+    many(6, "ports", Message(PORT)),
+    many(7, "env", Message(ENV)),
+    one(8, "resources", Message(RESOURCES)),
+    many(9, "volumeMounts", Message(MOUNT)),
+    one(13, "terminationMessagePath", Text),
+    one(14, "imagePullPolicy", Text),
+    one(16, "stdin", Bool),
+    one(17, "stdinOnce", Bool),
+    one(18, "tty", Bool),
+    one(20, "terminationMessagePolicy", Text),
 ];
 const VOLUME: &[Field] = &[
     one(1, "name", Text),
-    one(2, "volumeSource", Message(&[
-        one(1, "hostPath", Message(&[one(1, "path", Text), one(2, "type", Text)])),
-        one(2, "emptyDir", Message(&[one(1, "medium", Text), one(2, "sizeLimit", Quantity)])),
-        one(6, "secret", Message(&[one(1, "secretName", Text)])),
-        one(19, "configMap", Message(&[one(1, "localObjectReference", Message(LOCAL_REFERENCE))])),
-    ])),
+    one(
+        2,
+        "volumeSource",
+        Message(&[
+            one(1, "hostPath", Message(&[one(1, "path", Text), one(2, "type", Text)])),
+            one(2, "emptyDir", Message(&[one(1, "medium", Text), one(2, "sizeLimit", Quantity)])),
+            one(6, "secret", Message(&[one(1, "secretName", Text)])),
+            one(19, "configMap", Message(&[one(1, "localObjectReference", Message(LOCAL_REFERENCE))])),
+        ]),
+    ),
 ];
 const POD_SPEC: &[Field] = &[
-    many(1, "volumes", Message(VOLUME)), many(2, "containers", Message(CONTAINER)), one(3, "restartPolicy", Text), one(4, "terminationGracePeriodSeconds", Int),
-    one(5, "activeDeadlineSeconds", Int), one(6, "dnsPolicy", Text), one(7, "nodeSelector", TextMap), one(8, "serviceAccountName", Text), one(9, "serviceAccount", Text),
-    one(10, "nodeName", Text), one(11, "hostNetwork", Bool), many(15, "imagePullSecrets", Message(LOCAL_REFERENCE)), one(16, "hostname", Text), one(19, "schedulerName", Text),
-    many(20, "initContainers", Message(CONTAINER)), one(21, "automountServiceAccountToken", Bool), one(25, "priority", Int),
+    many(1, "volumes", Message(VOLUME)),
+    many(2, "containers", Message(CONTAINER)),
+    one(3, "restartPolicy", Text),
+    one(4, "terminationGracePeriodSeconds", Int),
+    one(5, "activeDeadlineSeconds", Int),
+    one(6, "dnsPolicy", Text),
+    one(7, "nodeSelector", TextMap),
+    one(8, "serviceAccountName", Text),
+    one(9, "serviceAccount", Text),
+    one(10, "nodeName", Text),
+    one(11, "hostNetwork", Bool),
+    many(15, "imagePullSecrets", Message(LOCAL_REFERENCE)),
+    one(16, "hostname", Text),
+    one(19, "schedulerName", Text),
+    many(20, "initContainers", Message(CONTAINER)),
+    one(21, "automountServiceAccountToken", Bool),
+    one(25, "priority", Int),
 ];
 const POD: &[Field] = &[one(1, "metadata", Message(META)), one(2, "spec", Message(POD_SPEC))];
 const PRECONDITIONS: &[Field] = &[one(1, "uid", Text), one(2, "resourceVersion", Text)];
-const DELETE_OPTIONS: &[Field] = &[one(1, "gracePeriodSeconds", Int), one(2, "preconditions", Message(PRECONDITIONS)), one(3, "orphanDependents", Bool), one(4, "propagationPolicy", Text), many(5, "dryRun", Text)];
+const DELETE_OPTIONS: &[Field] = &[
+    one(1, "gracePeriodSeconds", Int),
+    one(2, "preconditions", Message(PRECONDITIONS)),
+    one(3, "orphanDependents", Bool),
+    one(4, "propagationPolicy", Text),
+    many(5, "dryRun", Text),
+];
 
 const QUANTITY: &[Field] = &[one(1, "s", Text)];
 const TIMESTAMP: &[Field] = &[one(1, "s", Int), one(2, "n", Int)];
 const LIST: &[Field] = &[many(1, "items", Text)];
 
 const KINDS: &[(&str, &[Field])] = &[
-    ("Namespace", NAMESPACE), ("ConfigMap", CONFIG_MAP), ("Secret", SECRET), ("ServiceAccount", SERVICE_ACCOUNT), ("TokenRequest", TOKEN_REQUEST), ("Role", ROLE),
-    ("ClusterRole", CLUSTER_ROLE), ("RoleBinding", BINDING), ("ClusterRoleBinding", BINDING), ("SelfSubjectAccessReview", SELF_ACCESS), ("SubjectAccessReview", ACCESS),
-    ("LocalSubjectAccessReview", ACCESS), ("SelfSubjectRulesReview", RULES_REVIEW), ("SelfSubjectReview", SELF_REVIEW), ("TokenReview", TOKEN_REVIEW), ("Event", EVENT),
-    ("Lease", LEASE), ("Pod", POD), ("DeleteOptions", DELETE_OPTIONS),
+    ("Namespace", NAMESPACE),
+    ("ConfigMap", CONFIG_MAP),
+    ("Secret", SECRET),
+    ("ServiceAccount", SERVICE_ACCOUNT),
+    ("TokenRequest", TOKEN_REQUEST),
+    ("Role", ROLE),
+    ("ClusterRole", CLUSTER_ROLE),
+    ("RoleBinding", BINDING),
+    ("ClusterRoleBinding", BINDING),
+    ("SelfSubjectAccessReview", SELF_ACCESS),
+    ("SubjectAccessReview", ACCESS),
+    ("LocalSubjectAccessReview", ACCESS),
+    ("SelfSubjectRulesReview", RULES_REVIEW),
+    ("SelfSubjectReview", SELF_REVIEW),
+    ("TokenReview", TOKEN_REVIEW),
+    ("Event", EVENT),
+    ("Lease", LEASE),
+    ("Pod", POD),
+    ("DeleteOptions", DELETE_OPTIONS),
 ];
 
 /// Decodes a body into the JSON that the same client would have sent.
 pub fn decode(body: &[u8]) -> Result<Value, String> {
-    let raw = body.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")?;
+    let raw = body
+        .strip_prefix(MAGIC)
+        .ok_or("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")?;
     let (mut api_version, mut kind, mut inner): (String, String, &[u8]) = (String::new(), String::new(), &[]);
     for field in Fields(raw) {
         match field? {
@@ -156,7 +347,8 @@ pub fn decode(body: &[u8]) -> Result<Value, String> {
         }
     }
     let fields = KINDS.iter().find(|(k, _)| *k == kind).map(|(_, f)| *f);
-    let fields = fields.ok_or_else(|| format!("protobuf bodies of kind {kind:?} are not supported: send JSON or YAML"))?;
+    let fields =
+        fields.ok_or_else(|| format!("protobuf bodies of kind {kind:?} are not supported: send JSON or YAML"))?;
     let mut out = message(inner, fields, 0)?;
     out.insert("apiVersion".into(), json!(api_version));
     out.insert("kind".into(), json!(kind));
@@ -290,7 +482,8 @@ fn time(raw: &[u8], micro: bool) -> Result<Option<Value>, String> {
         return Ok(None);
     }
     let nanos = i32::try_from(number("n")).unwrap_or(0);
-    let t = jiff::Timestamp::new(number("s"), nanos).map_err(|e| format!("a time of the protobuf message is out of range: {e}"))?;
+    let t = jiff::Timestamp::new(number("s"), nanos)
+        .map_err(|e| format!("a time of the protobuf message is out of range: {e}"))?;
     Ok(Some(json!(if micro { t.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string() } else { crate::object::timestamp(t) })))
 }
 

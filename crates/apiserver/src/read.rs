@@ -25,7 +25,10 @@ impl Selection {
         if info.watch_prefix && !info.name.is_empty() {
             text = format!("metadata.name={}", info.name);
         }
-        Ok(Self { labels: Labels::parse(query.get("labelSelector"))?, fields: Fields::parse(&text, &r.field_paths(), !r.custom && r.fields.is_empty())? })
+        Ok(Self {
+            labels: Labels::parse(query.get("labelSelector"))?,
+            fields: Fields::parse(&text, &r.field_paths(), !r.custom && r.fields.is_empty())?,
+        })
     }
     pub fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
@@ -40,7 +43,9 @@ pub fn include(query: &Query) -> Result<Include, Status> {
         "" | "Metadata" => Ok(Include::Metadata),
         "None" => Ok(Include::None),
         "Object" => Ok(Include::Object),
-        other => Err(Status::bad_request(format!("Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"))),
+        other => Err(Status::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+        ))),
     }
 }
 
@@ -114,7 +119,14 @@ impl State {
         let mut items: Vec<Stored> = Vec::new();
         let (mut rv, mut next, mut remaining);
         loop {
-            let page = self.store.list(&Range { resource: &r.key(), namespace, name: selection.fields.name(), limit, after: after.take(), at })?;
+            let page = self.store.list(&Range {
+                resource: &r.key(),
+                namespace,
+                name: selection.fields.name(),
+                limit,
+                after: after.take(),
+                at,
+            })?;
             (rv, next, remaining) = (page.rv, page.next, page.remaining);
             items.extend(page.items.into_iter().filter(|s| selection.is_everything() || selection.matches(&s.value())));
             // A selector may leave little of a page: go on until the page is full or nothing is left.
@@ -126,7 +138,10 @@ impl State {
         }
         if limit > 0 && items.len() > limit {
             items.truncate(limit);
-            next = items.last().map(|s| s.value()).map(|o| (object::namespace(&o).to_owned(), object::name(&o).to_owned()));
+            next = items
+                .last()
+                .map(|s| s.value())
+                .map(|o| (object::namespace(&o).to_owned(), object::name(&o).to_owned()));
         }
         let mut meta = json!({"resourceVersion": rv.to_string()});
         if let Some((namespace, name)) = next {
@@ -144,7 +159,9 @@ impl State {
         if q.get("continue").is_empty() {
             return Status::expired("The resourceVersion for the provided list is too old.");
         }
-        let mut s = Status::expired("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.");
+        let mut s = Status::expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+        );
         let (namespace, name) = after.unwrap_or_default();
         s.continue_token = Some(Continue { rv: 0, namespace, name }.encode());
         s
@@ -154,7 +171,12 @@ impl State {
 fn render_list(call: &Call, r: &Resource, items: &[Stored], meta: Value, form: Form) -> Result<Answer, Status> {
     if form.is_plain() && r.is_stored_form() {
         // Stored objects are joined as they are: a long list costs no parsing.
-        let mut out = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[", r.list_kind(), r.api_version()).into_bytes();
+        let mut out = format!(
+            "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
+            r.list_kind(),
+            r.api_version()
+        )
+        .into_bytes();
         for (i, s) in items.iter().enumerate() {
             if i > 0 {
                 out.push(b',');
@@ -172,10 +194,7 @@ fn render_list(call: &Call, r: &Resource, items: &[Stored], meta: Value, form: F
     let shown = match form.shape {
         Shape::Table(v) => table::table(r, &objects, meta, include(&call.query)?, v, true),
         Shape::Partial(v) => {
-            let list: Vec<Value> = objects
-                .iter()
-                .map(|o| table::partial(o, v))
-                .collect();
+            let list: Vec<Value> = objects.iter().map(|o| table::partial(o, v)).collect();
             json!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{v}"), "metadata": meta, "items": list})
         }
         Shape::Object => {
@@ -209,7 +228,11 @@ pub fn too_large(wanted: u64, now: u64) -> Status {
     use crate::status::{Cause, Details};
     let mut s = Status::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {now}"));
     s.details = Some(Box::new(Details {
-        causes: vec![Cause { reason: "ResourceVersionTooLarge", message: "Too large resource version".into(), field: String::new() }],
+        causes: vec![Cause {
+            reason: "ResourceVersionTooLarge",
+            message: "Too large resource version".into(),
+            field: String::new(),
+        }],
         retry_after_seconds: 1,
         ..Details::default()
     }));
@@ -222,14 +245,22 @@ fn check_version_match(q: &Query) -> Result<(), Status> {
     if q.has("sendInitialEvents") {
         let mut errors = vec![FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")];
         if !how.is_empty() && q.get("resourceVersion").is_empty() {
-            errors.insert(0, FieldError::forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+            errors.insert(
+                0,
+                FieldError::forbidden(
+                    "resourceVersionMatch",
+                    "resourceVersionMatch is forbidden unless resourceVersion is provided",
+                ),
+            );
         }
         return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors));
     }
     if how.is_empty() {
         return Ok(());
     }
-    let forbid = |why: &str| Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[FieldError::forbidden("resourceVersionMatch", why)]));
+    let forbid = |why: &str| {
+        Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[FieldError::forbidden("resourceVersionMatch", why)]))
+    };
     if !q.get("continue").is_empty() {
         return forbid("resourceVersionMatch is forbidden when continue is provided");
     }
@@ -238,7 +269,12 @@ fn check_version_match(q: &Query) -> Result<(), Status> {
     }
     if !matches!(how, "Exact" | "NotOlderThan") {
         let kind = FieldErrorKind::NotSupported(json!(how), vec!["Exact".into(), "NotOlderThan".into(), String::new()]);
-        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[FieldError { path: "resourceVersionMatch".into(), kind, detail: String::new() }]));
+        return Err(Status::invalid(
+            "meta.k8s.io",
+            "ListOptions",
+            "",
+            &[FieldError { path: "resourceVersionMatch".into(), kind, detail: String::new() }],
+        ));
     }
     if how == "Exact" && q.get("resourceVersion") == "0" {
         return forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
@@ -259,10 +295,14 @@ struct Continue {
 
 impl Continue {
     fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(json!({"v": "meta.k8s.io/v1", "rv": self.rv, "start": format!("{}/{}", self.namespace, self.name)}).to_string())
+        URL_SAFE_NO_PAD.encode(
+            json!({"v": "meta.k8s.io/v1", "rv": self.rv, "start": format!("{}/{}", self.namespace, self.name)})
+                .to_string(),
+        )
     }
     fn decode(token: &str) -> Result<Self, Status> {
-        let wrong = |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let wrong =
+            |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
         let foreign = || wrong("the token was not made by this server for this list".into());
         let raw = LENIENT.decode(token).map_err(|e| wrong(e.to_string()))?;
         let v: Value = serde_json::from_slice(&raw).map_err(|_| wrong(crate::gojson::error(&raw)))?;

@@ -2,6 +2,7 @@
 
 use crate::decode::media_type;
 use crate::object::{self, Key};
+use crate::protobuf;
 use crate::read::Selection;
 use crate::request::Info;
 use crate::resource::Resource;
@@ -9,7 +10,6 @@ use crate::respond::{self, Answer, Form, negotiate};
 use crate::server::{Call, State};
 use crate::status::{FieldError, Status, qualified};
 use crate::store::{Expect, Range, Stored, WriteError};
-use crate::protobuf;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -33,7 +33,13 @@ impl Options {
             body = match media_type(call) {
                 "application/vnd.kubernetes.protobuf" => protobuf::decode(&call.body).map_err(Status::bad_request)?,
                 "application/yaml" => crate::decode::yaml(&call.body).map_err(Status::bad_request)?,
-                _ => serde_json::from_slice(&call.body).map_err(|_| Status::new(500, "", format!("couldn't get version/kind; json parse error: {}", crate::gojson::error(&call.body))))?,
+                _ => serde_json::from_slice(&call.body).map_err(|_| {
+                    Status::new(
+                        500,
+                        "",
+                        format!("couldn't get version/kind; json parse error: {}", crate::gojson::error(&call.body)),
+                    )
+                })?,
             };
         }
         let q = &call.query;
@@ -45,13 +51,19 @@ impl Options {
             propagation = "Orphan".into();
         }
         if !matches!(propagation.as_str(), "" | "Background" | "Foreground" | "Orphan") {
-            let kind = crate::status::FieldErrorKind::NotSupported(json!(propagation), ["Background", "Foreground", "Orphan"].map(String::from).to_vec());
+            let kind = crate::status::FieldErrorKind::NotSupported(
+                json!(propagation),
+                ["Background", "Foreground", "Orphan"].map(String::from).to_vec(),
+            );
             let e = FieldError { path: "propagationPolicy".into(), kind, detail: String::new() };
             return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &[e]));
         }
         let dry = object::strings(body.get("dryRun")).first().copied().unwrap_or(q.get("dryRun")).to_owned();
         Ok(Options {
-            grace: body.get("gracePeriodSeconds").and_then(Value::as_i64).or_else(|| q.get("gracePeriodSeconds").parse().ok()),
+            grace: body
+                .get("gracePeriodSeconds")
+                .and_then(Value::as_i64)
+                .or_else(|| q.get("gracePeriodSeconds").parse().ok()),
             uid: object::text(&body, &["preconditions", "uid"]).into(),
             version: object::text(&body, &["preconditions", "resourceVersion"]).into(),
             propagation,
@@ -75,7 +87,9 @@ impl State {
         let form = negotiate(&call.headers, false)?;
         let options = Options::read(call)?;
         match self.delete_one(r, &info.namespace, &info.name, &options).await? {
-            Outcome::Pending(stored) => Ok(respond::object(200, r, Self::shown(r, &stored), form, crate::table::Include::Metadata)),
+            Outcome::Pending(stored) => {
+                Ok(respond::object(200, r, Self::shown(r, &stored), form, crate::table::Include::Metadata))
+            }
             Outcome::Removed(mut last) if r.delete_returns_object => {
                 r.show(&mut last);
                 Ok(respond::object(200, r, last, form, crate::table::Include::Metadata))
@@ -91,14 +105,22 @@ impl State {
         }
     }
 
-    async fn delete_one(&self, r: &Resource, namespace: &str, name: &str, options: &Options) -> Result<Outcome, Status> {
+    async fn delete_one(
+        &self,
+        r: &Resource,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+    ) -> Result<Outcome, Status> {
         for _ in 0..RETRIES {
             let stored = self.find(r, namespace, name)?;
             let old = stored.value();
             check_preconditions(r, &old, options)?;
             let mut new = old.clone();
             add_finalizer(&mut new, &options.propagation);
-            let waits = !object::finalizers(&new).is_empty() || r.plural == "namespaces" || (self.waits_for_runtime(r, &new) && options.grace != Some(0));
+            let waits = !object::finalizers(&new).is_empty()
+                || r.plural == "namespaces"
+                || (self.waits_for_runtime(r, &new) && options.grace != Some(0));
             if options.dry_run {
                 return Ok(if waits { Outcome::Pending(stored) } else { Outcome::Removed(old) });
             }
@@ -137,12 +159,18 @@ impl State {
     pub fn waits_for_runtime(&self, r: &Resource, o: &Value) -> bool {
         let running = !matches!(object::text(o, &["status", "phase"]), "Succeeded" | "Failed");
         let grace = object::at(o, &["metadata", "deletionGracePeriodSeconds"]).and_then(Value::as_i64);
-        r.plural == "pods" && r.group.is_empty() && running && grace != Some(0) && !object::text(o, &["spec", "nodeName"]).is_empty()
+        r.plural == "pods"
+            && r.group.is_empty()
+            && running
+            && grace != Some(0)
+            && !object::text(o, &["spec", "nodeName"]).is_empty()
     }
 
     /// Wakes who looks after dependents, and stops serving the kind of a removed definition.
     pub fn after_removal(&self, last: &Value) {
-        if object::text(last, &["kind"]) == "CustomResourceDefinition" && !self.table.entries().is_fixed(object::name(last)) {
+        if object::text(last, &["kind"]) == "CustomResourceDefinition"
+            && !self.table.entries().is_fixed(object::name(last))
+        {
             self.table.replace(object::name(last), Vec::new());
             self.store.hub.close(object::name(last));
         }
@@ -196,7 +224,12 @@ impl State {
             Some(r) => self.delete_one(r, &key.namespace, &key.name, &options).await.map(|_| ()),
             // Its definition is gone: nothing serves it any more, so nothing can wait for it.
             None => match self.store.get(key)? {
-                Some(s) => self.store.remove(key.clone(), Expect::Version(s.rv), s.value()).await.map(|_| ()).map_err(|_| Status::internal("the object changed")),
+                Some(s) => self
+                    .store
+                    .remove(key.clone(), Expect::Version(s.rv), s.value())
+                    .await
+                    .map(|_| ())
+                    .map_err(|_| Status::internal("the object changed")),
                 None => Ok(()),
             },
         }
@@ -214,11 +247,18 @@ fn check_preconditions(r: &Resource, old: &Value, options: &Options) -> Result<(
         Err(s)
     };
     if !options.uid.is_empty() && options.uid != object::uid(old) {
-        return refuse(format!("the UID in the precondition ({}) does not match the UID in record ({}). The object might have been deleted and then recreated", options.uid, object::uid(old)));
+        return refuse(format!(
+            "the UID in the precondition ({}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+            options.uid,
+            object::uid(old)
+        ));
     }
     let version = object::resource_version(old);
     if !options.version.is_empty() && options.version != version {
-        return refuse(format!("the ResourceVersion in the precondition ({}) does not match the ResourceVersion in record ({version}). The object might have been modified", options.version));
+        return refuse(format!(
+            "the ResourceVersion in the precondition ({}) does not match the ResourceVersion in record ({version}). The object might have been modified",
+            options.version
+        ));
     }
     Ok(())
 }
@@ -240,7 +280,10 @@ fn add_finalizer(o: &mut Value, propagation: &str) {
 /// Marks an object as being deleted.
 fn mark(o: &mut Value, r: &Resource, options: &Options) {
     let grace = match r.plural.as_str() {
-        "pods" => options.grace.or_else(|| object::at(o, &["spec", "terminationGracePeriodSeconds"]).and_then(Value::as_i64)).unwrap_or(30),
+        "pods" => options
+            .grace
+            .or_else(|| object::at(o, &["spec", "terminationGracePeriodSeconds"]).and_then(Value::as_i64))
+            .unwrap_or(30),
         _ => 0,
     };
     if !object::is_deleting(o) {

@@ -29,7 +29,14 @@ pub enum Cell {
 
 impl Column {
     pub fn path(name: &str, kind: &str, path: &str) -> Self {
-        Column { name: name.into(), kind: kind.into(), format: String::new(), description: String::new(), priority: 0, cell: Cell::Path(path.into()) }
+        Column {
+            name: name.into(),
+            kind: kind.into(),
+            format: String::new(),
+            description: String::new(),
+            priority: 0,
+            cell: Cell::Path(path.into()),
+        }
     }
     pub fn computed(name: &str, kind: &str, f: fn(&Value) -> Value) -> Self {
         Column { cell: Cell::Computed(f), ..Self::path(name, kind, "") }
@@ -187,7 +194,8 @@ pub struct Provided {
 
 impl Provided {
     fn into_resource(self, builtin: &BTreeSet<String>) -> Result<Resource, String> {
-        let schema = Schema::parse(&self.schema, &self.definitions).map_err(|e| format!("schema of {}: {e}", self.kind))?;
+        let schema =
+            Schema::parse(&self.schema, &self.definitions).map_err(|e| format!("schema of {}: {e}", self.kind))?;
         Ok(Resource {
             group: self.group.into(),
             version: self.version.into(),
@@ -204,7 +212,9 @@ impl Provided {
             name_rule: NameRule::Subdomain,
             generations: true,
             schema: Arc::new(schema),
-            openapi: Published::Own(crate::openapi::inline(&self.schema, &self.definitions, builtin).to_string().into()),
+            openapi: Published::Own(
+                crate::openapi::inline(&self.schema, &self.definitions, builtin).to_string().into(),
+            ),
             columns: if self.columns.is_empty() { crate::crd::default_columns() } else { self.columns },
             fields: Vec::new(),
             delete_returns_object: false,

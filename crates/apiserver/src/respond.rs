@@ -99,7 +99,8 @@ pub fn negotiate(headers: &HeaderMap, list: bool) -> Result<Form, Status> {
 
 /// Refuses a request of a built-in kind whose Accept header names nothing that is ever made.
 pub fn acceptable(headers: &HeaderMap) -> Result<(), Status> {
-    const MADE: [&str; 5] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "application/*", "*/*"];
+    const MADE: [&str; 5] =
+        ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "application/*", "*/*"];
     let wanted = accepted(headers);
     if wanted.is_empty() || wanted.iter().any(|m| MADE.contains(&m.kind)) {
         return Ok(());

@@ -28,7 +28,9 @@ impl Labels {
         let mut terms = Vec::new();
         for part in split_terms(text) {
             if let Some(operator) = ["==", "!=", "=", "(", ")"].into_iter().find(|o| part.trim_start().starts_with(o)) {
-                return Err(Status::bad_request(format!("found '{operator}', expected: !, identifier, or 'end of string'")));
+                return Err(Status::bad_request(format!(
+                    "found '{operator}', expected: !, identifier, or 'end of string'"
+                )));
             }
             terms.push(parse_term(part.trim()).map_err(wrong)?);
         }
@@ -137,7 +139,11 @@ impl Fields {
             let path = path.trim();
             if !supported.iter().any(|s| s == path) {
                 let all: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
-                return Err(Status::bad_request(if tell { format!("{path:?} is not a known field selector: only {}", all.join(", ")) } else { format!("field label not supported: {path}") }));
+                return Err(Status::bad_request(if tell {
+                    format!("{path:?} is not a known field selector: only {}", all.join(", "))
+                } else {
+                    format!("field label not supported: {path}")
+                }));
             }
             out.push((path.to_owned(), value.trim().to_owned(), equal));
         }

@@ -132,7 +132,11 @@ impl ApiServer {
     }
 
     /// The caller behind credentials: a `Bearer` header or a client certificate.
-    pub fn authenticate(&self, headers: &HeaderMap, certificate: Option<&ClientCertificate>) -> Result<Arc<User>, Status> {
+    pub fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Arc<User>, Status> {
         self.state.authenticator.caller(headers, certificate)
     }
 
@@ -165,7 +169,9 @@ impl ApiServer {
         let form = negotiate(&parts.headers, false).unwrap_or(Form::JSON);
         let body = match Limited::new(body, self.state.config.max_body).collect().await {
             Ok(b) => b.to_bytes(),
-            Err(e) if e.downcast_ref::<LengthLimitError>().is_some() => return respond::failure(&Status::too_large(self.state.config.max_body), form),
+            Err(e) if e.downcast_ref::<LengthLimitError>().is_some() => {
+                return respond::failure(&Status::too_large(self.state.config.max_body), form);
+            }
             Err(e) => return respond::failure(&Status::bad_request(format!("the body could not be read: {e}")), form),
         };
         let inside = user.is_some();
@@ -246,9 +252,14 @@ impl State {
                 respond::acceptable(&call.headers)?;
             }
         }
-        if r.namespaced == (info.namespace.is_empty() || r.plural == "namespaces") && !(r.namespaced && matches!(info.verb.as_str(), "list" | "watch" | "deletecollection")) && r.plural != "namespaces" {
+        if r.namespaced == (info.namespace.is_empty() || r.plural == "namespaces")
+            && !(r.namespaced && matches!(info.verb.as_str(), "list" | "watch" | "deletecollection"))
+            && r.plural != "namespaces"
+        {
             return match (r.namespaced, info.verb.as_str()) {
-                (true, "create") if !r.custom => Err(Status::bad_request("an empty namespace may not be set during creation")),
+                (true, "create") if !r.custom => {
+                    Err(Status::bad_request("an empty namespace may not be set during creation"))
+                }
                 _ => Ok(not_served()),
             };
         }
@@ -271,16 +282,34 @@ impl State {
     /// Reviews, tokens, logs and subresources that do not exist.
     async fn special(self: &Arc<Self>, call: &Call, info: &Info, r: &Arc<Resource>) -> Option<Result<Answer, Status>> {
         if r.virtual_only {
-            return Some(if info.verb == "create" { self.review(call, info, r) } else { Err(Status::method_not_allowed()) });
+            return Some(if info.verb == "create" {
+                self.review(call, info, r)
+            } else {
+                Err(Status::method_not_allowed())
+            });
         }
         match (r.plural.as_str(), info.subresource.as_str()) {
             (_, "") => None,
-            ("serviceaccounts", "token") => Some(if info.verb == "create" { self.token_request(call, info) } else { Err(Status::method_not_allowed()) }),
-            ("pods", "log") => Some(if info.verb == "get" { self.pod_log(call, info).await } else { Err(Status::method_not_allowed()) }),
+            ("serviceaccounts", "token") => Some(if info.verb == "create" {
+                self.token_request(call, info)
+            } else {
+                Err(Status::method_not_allowed())
+            }),
+            ("pods", "log") => Some(if info.verb == "get" {
+                self.pod_log(call, info).await
+            } else {
+                Err(Status::method_not_allowed())
+            }),
             ("pods", "exec" | "attach" | "portforward") => Some(self.no_kubelet(info)),
             ("namespaces", "finalize") => None,
-            ("pods", "eviction") => Some(if info.verb == "create" { self.evict(call, info, r).await } else { Err(Status::method_not_allowed()) }),
-            (_, "status") if r.status && matches!(info.verb.as_str(), "create" | "delete") => Some(Err(unsupported_verb(info, &info.verb))),
+            ("pods", "eviction") => Some(if info.verb == "create" {
+                self.evict(call, info, r).await
+            } else {
+                Err(Status::method_not_allowed())
+            }),
+            (_, "status") if r.status && matches!(info.verb.as_str(), "create" | "delete") => {
+                Some(Err(unsupported_verb(info, &info.verb)))
+            }
             (_, "status") if r.status => None,
             _ if r.custom => Some(Err(Status::not_found(&r.group, &r.plural, &info.name))),
             _ => Some(Err(Status::no_such_path())),
@@ -290,7 +319,8 @@ impl State {
     fn review(&self, call: &Call, info: &Info, r: &Resource) -> Result<Answer, Status> {
         let body = self.read_body(call, r)?;
         let form = negotiate(&call.headers, false)?;
-        let answered = crate::auth::review::answer(&r.kind, body, &info.namespace, &call.user, &self.rbac, &self.authenticator);
+        let answered =
+            crate::auth::review::answer(&r.kind, body, &info.namespace, &call.user, &self.rbac, &self.authenticator);
         let answered = answered.ok_or_else(Status::method_not_allowed)??;
         Ok(respond::value(201, &answered, form))
     }
@@ -314,11 +344,17 @@ impl State {
             .map(|c| crate::object::text(c, &["name"]))
             .collect();
         if !options.container.is_empty() && !names.contains(&options.container.as_str()) {
-            return Err(Status::bad_request(format!("container {} is not valid for pod {}", options.container, info.name)));
+            return Err(Status::bad_request(format!(
+                "container {} is not valid for pod {}",
+                options.container, info.name
+            )));
         }
         if options.container.is_empty() && names.len() > 1 {
             let all = names.join(" ");
-            return Err(Status::bad_request(format!("a container name must be specified for pod {}, choose one of: [{all}]", info.name)));
+            return Err(Status::bad_request(format!(
+                "a container name must be specified for pod {}, choose one of: [{all}]",
+                info.name
+            )));
         }
         let source = self.logs.read().unwrap_or_else(|e| e.into_inner()).clone();
         let assigned = !crate::object::text(&pod, &["spec", "nodeName"]).is_empty();
@@ -336,7 +372,11 @@ impl State {
     /// A Pod is asked to go: nothing here holds it back, so it is deleted.
     async fn evict(&self, call: &Call, info: &Info, r: &Resource) -> Result<Answer, Status> {
         self.delete(call, info, r).await?;
-        Ok(respond::value(201, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}), negotiate(&call.headers, false)?))
+        Ok(respond::value(
+            201,
+            &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
+            negotiate(&call.headers, false)?,
+        ))
     }
 
     fn no_kubelet(&self, info: &Info) -> Result<Answer, Status> {
@@ -372,7 +412,9 @@ impl State {
             ["api", v] => discovery::resource_list(&entries, "", v),
             ["apis", g] => discovery::group(&entries, g),
             ["apis", g, v] => discovery::resource_list(&entries, g, v),
-            [] => Some(json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]})),
+            [] => Some(
+                json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]}),
+            ),
             _ => None,
         };
         match found {
@@ -412,7 +454,11 @@ impl State {
         let text = v.to_string();
         let tag = format!("\"{}\"", openapi::hex(text.as_bytes()));
         let same = call.headers.get(http::header::IF_NONE_MATCH).and_then(|t| t.to_str().ok()) == Some(&tag);
-        let mut answer = if same { respond::bytes(304, "application/json", "") } else { respond::bytes(200, "application/json", text) };
+        let mut answer = if same {
+            respond::bytes(304, "application/json", "")
+        } else {
+            respond::bytes(200, "application/json", text)
+        };
         if let Ok(tag) = http::HeaderValue::from_str(&tag) {
             answer.headers_mut().insert(http::header::ETAG, tag);
         }
@@ -449,7 +495,11 @@ pub fn not_served() -> Answer {
 
 fn unsupported_verb(info: &Info, verb: &str) -> Status {
     let what = crate::status::qualified(&info.group, &info.plural);
-    Status::new(405, "MethodNotAllowed", format!("{verb} is not supported on resources of kind {what:?}")).about(&info.group, &info.plural, "")
+    Status::new(405, "MethodNotAllowed", format!("{verb} is not supported on resources of kind {what:?}")).about(
+        &info.group,
+        &info.plural,
+        "",
+    )
 }
 
 fn version() -> Value {

@@ -140,7 +140,8 @@ impl Status {
         s
     }
     pub fn not_found(group: &str, plural: &str, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} {name:?} not found", qualified(group, plural))).about(group, plural, name)
+        Self::new(404, "NotFound", format!("{} {name:?} not found", qualified(group, plural)))
+            .about(group, plural, name)
     }
     pub fn no_such_path() -> Self {
         let mut s = Self::new(404, "NotFound", "the server could not find the requested resource");
@@ -148,17 +149,24 @@ impl Status {
         s
     }
     pub fn already_exists(group: &str, plural: &str, name: &str) -> Self {
-        Self::new(409, "AlreadyExists", format!("{} {name:?} already exists", qualified(group, plural))).about(group, plural, name)
+        Self::new(409, "AlreadyExists", format!("{} {name:?} already exists", qualified(group, plural)))
+            .about(group, plural, name)
     }
     pub fn conflict(group: &str, plural: &str, name: &str, why: &str) -> Self {
         let text = format!("Operation cannot be fulfilled on {} {name:?}: {why}", qualified(group, plural));
         Self::new(409, "Conflict", text).about(group, plural, name)
     }
     pub fn modified(group: &str, plural: &str, name: &str) -> Self {
-        Self::conflict(group, plural, name, "the object has been modified; please apply your changes to the latest version and try again")
+        Self::conflict(
+            group,
+            plural,
+            name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
     }
     pub fn method_not_allowed() -> Self {
-        let mut s = Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+        let mut s =
+            Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
         s.details = Some(Box::default());
         s
     }
@@ -178,7 +186,11 @@ impl Status {
     }
     pub fn forbidden(group: &str, plural: &str, name: &str, why: &str) -> Self {
         let what = qualified(group, plural);
-        let message = if name.is_empty() { format!("{what} is forbidden: {why}") } else { format!("{what} {name:?} is forbidden: {why}") };
+        let message = if name.is_empty() {
+            format!("{what} is forbidden: {why}")
+        } else {
+            format!("{what} {name:?} is forbidden: {why}")
+        };
         Self::new(403, "Forbidden", message).about(group, plural, name)
     }
     /// `Kind.group "name" is invalid: …`, with one cause per field.
@@ -190,7 +202,8 @@ impl Status {
         };
         let mut s = Self::new(422, "Invalid", format!("{what} {name:?} is invalid: {text}")).about(group, kind, name);
         if let Some(d) = &mut s.details {
-            d.causes = errors.iter().map(|e| Cause { reason: e.reason(), message: e.body(), field: e.path.clone() }).collect();
+            d.causes =
+                errors.iter().map(|e| Cause { reason: e.reason(), message: e.body(), field: e.path.clone() }).collect();
         }
         s
     }
@@ -203,7 +216,13 @@ impl Status {
 
     pub fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
         let causes = self.details.take().map(|d| d.causes).unwrap_or_default();
-        self.details = Some(Box::new(Details { name: name.into(), group: group.into(), kind: kind.into(), causes, ..Details::default() }));
+        self.details = Some(Box::new(Details {
+            name: name.into(),
+            group: group.into(),
+            kind: kind.into(),
+            causes,
+            ..Details::default()
+        }));
         self
     }
 

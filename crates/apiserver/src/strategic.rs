@@ -19,7 +19,8 @@ pub fn apply(schema: &Schema, target: &mut Value, patch: &Value) -> Result<(), S
 fn merge_object(schema: Option<&Schema>, target: &mut Value, patch: &Map<String, Value>) -> Result<(), Status> {
     match patch.get(PATCH).and_then(Value::as_str) {
         Some("replace") => {
-            *target = Value::Object(patch.iter().filter(|(k, _)| *k != PATCH).map(|(k, v)| (k.clone(), v.clone())).collect());
+            *target =
+                Value::Object(patch.iter().filter(|(k, _)| *k != PATCH).map(|(k, v)| (k.clone(), v.clone())).collect());
             return Ok(());
         }
         Some("delete") => {
@@ -64,7 +65,9 @@ fn merge_object(schema: Option<&Schema>, target: &mut Value, patch: &Map<String,
     for (key, order) in patch {
         let Some(field) = key.strip_prefix(SET_ORDER) else { continue };
         let merge_key = schema.and_then(|s| s.property(field)).and_then(|s| s.merge_key.clone());
-        if let (Some(list), Some(order), Some(merge_key)) = (target.get_mut(field).and_then(Value::as_array_mut), order.as_array(), merge_key) {
+        if let (Some(list), Some(order), Some(merge_key)) =
+            (target.get_mut(field).and_then(Value::as_array_mut), order.as_array(), merge_key)
+        {
             sort_by(list, order, &merge_key);
         }
     }

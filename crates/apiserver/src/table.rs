@@ -16,17 +16,19 @@ pub enum Include {
 /// Seconds as people read them: `5s`, `3m20s`, `4h`, `2d`, `1y12d`.
 pub fn human_duration(seconds: i64) -> String {
     let s = seconds;
+    if s < -1 {
+        return "<invalid>".into();
+    }
     match s {
-        i64::MIN..=-2 => "<invalid>".into(),
         ..=0 => "0s".into(),
-        ..120 => format!("{s}s"),
-        ..600 => with(s / 60, "m", s % 60, "s"),
-        ..10_800 => format!("{}m", s / 60),
-        ..28_800 => with(s / 3600, "h", (s / 60) % 60, "m"),
-        ..172_800 => format!("{}h", s / 3600),
-        ..691_200 => with(s / 86_400, "d", (s / 3600) % 24, "h"),
-        ..63_072_000 => format!("{}d", s / 86_400),
-        ..252_288_000 => with(s / 31_536_000, "y", (s / 86_400) % 365, "d"),
+        1..120 => format!("{s}s"),
+        120..600 => with(s / 60, "m", s % 60, "s"),
+        600..10_800 => format!("{}m", s / 60),
+        10_800..28_800 => with(s / 3600, "h", (s / 60) % 60, "m"),
+        28_800..172_800 => format!("{}h", s / 3600),
+        172_800..691_200 => with(s / 86_400, "d", (s / 3600) % 24, "h"),
+        691_200..63_072_000 => format!("{}d", s / 86_400),
+        63_072_000..252_288_000 => with(s / 31_536_000, "y", (s / 86_400) % 365, "d"),
         _ => format!("{}y", s / 31_536_000),
     }
 }
@@ -86,7 +88,14 @@ fn row(r: &Resource, o: &Value, include: Include, version: &str) -> Value {
 }
 
 /// A `Table` of some objects. Watches send the columns only once.
-pub fn table(r: &Resource, items: &[Value], list_meta: Value, include: Include, version: &str, with_columns: bool) -> Value {
+pub fn table(
+    r: &Resource,
+    items: &[Value],
+    list_meta: Value,
+    include: Include,
+    version: &str,
+    with_columns: bool,
+) -> Value {
     let rows: Value = items.iter().map(|o| row(r, o, include, version)).collect();
     let columns = if with_columns { definitions(r) } else { Value::Null };
     json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": list_meta, "columnDefinitions": columns, "rows": rows})

@@ -27,14 +27,22 @@ impl State {
             return Err(Status::invalid(GROUP, "TokenRequest", &info.name, &[e]));
         }
         let seconds = body.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(USUAL);
-        let wrong = |why: &str| Err(Status::invalid(GROUP, "TokenRequest", "", &[FieldError::invalid("spec.expirationSeconds", seconds, why)]));
+        let wrong = |why: &str| {
+            Err(Status::invalid(
+                GROUP,
+                "TokenRequest",
+                "",
+                &[FieldError::invalid("spec.expirationSeconds", seconds, why)],
+            ))
+        };
         if seconds < SHORTEST {
             return wrong("may not specify a duration less than 10 minutes");
         }
         if seconds > LONGEST {
             return wrong("may not specify a duration larger than 2^32 seconds");
         }
-        let mut audiences: Vec<String> = object::strings(body.pointer("/spec/audiences")).into_iter().map(str::to_owned).collect();
+        let mut audiences: Vec<String> =
+            object::strings(body.pointer("/spec/audiences")).into_iter().map(str::to_owned).collect();
         if audiences.is_empty() {
             audiences = vec![AUDIENCE.into()];
         }
@@ -70,7 +78,12 @@ impl State {
         if call.body.is_empty() {
             return Ok(json!({}));
         }
-        let body: Value = serde_json::from_slice(&call.body).map_err(|_| Status::bad_request(format!("couldn't get version/kind; json parse error: {}", crate::gojson::error(&call.body))))?;
+        let body: Value = serde_json::from_slice(&call.body).map_err(|_| {
+            Status::bad_request(format!(
+                "couldn't get version/kind; json parse error: {}",
+                crate::gojson::error(&call.body)
+            ))
+        })?;
         match object::text(&body, &["kind"]) {
             "" | "TokenRequest" => Ok(body),
             other => Err(Status::bad_request(format!("a TokenRequest was expected, not a {other}"))),
@@ -82,12 +95,24 @@ impl State {
         let plural = match kind {
             "Secret" => "secrets",
             "Pod" => "pods",
-            other => return Err(Status::bad_request(format!("cannot bind token for serviceaccount {:?} to object with kind {other:?}: use Pod or Secret", info.name))),
+            other => {
+                return Err(Status::bad_request(format!(
+                    "cannot bind token for serviceaccount {:?} to object with kind {other:?}: use Pod or Secret",
+                    info.name
+                )));
+            }
         };
-        let found = self.store.get(&Key::new(plural, &info.namespace, name))?.ok_or_else(|| Status::not_found("", plural, name))?.value();
+        let found = self
+            .store
+            .get(&Key::new(plural, &info.namespace, name))?
+            .ok_or_else(|| Status::not_found("", plural, name))?
+            .value();
         let asked = object::text(reference, &["uid"]);
         if !asked.is_empty() && asked != object::uid(&found) {
-            let why = format!("the UID in the bound object reference ({asked}) does not match the UID in record ({}). The object might have been deleted and then recreated", object::uid(&found));
+            let why = format!(
+                "the UID in the bound object reference ({asked}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+                object::uid(&found)
+            );
             return Err(Status::conflict("", plural, name, &why));
         }
         Ok(Binding { kind: kind.to_lowercase(), name: name.into(), uid: object::uid(&found).into() })

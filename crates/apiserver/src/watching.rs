@@ -57,14 +57,21 @@ impl State {
             "" | "0" => None,
             text => Some(text.parse::<u64>().map_err(|_| crate::read::invalid_version(text, false))?),
         };
-        let timeout = q.number("timeoutSeconds")?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0).map_or(LONGEST, Duration::from_secs);
+        let timeout = q
+            .number("timeoutSeconds")?
+            .and_then(|n| u64::try_from(n).ok())
+            .filter(|n| *n > 0)
+            .map_or(LONGEST, Duration::from_secs);
         let timeout = match q.get("timeout").trim_end_matches('s').parse::<u64>() {
             Ok(n) if n > 0 => timeout.min(Duration::from_secs(n)),
             _ => timeout,
         };
         if self.watches.fetch_add(1, Ordering::Relaxed) >= self.config.max_watches {
             self.watches.fetch_sub(1, Ordering::Relaxed);
-            return Err(Status::too_many_requests("too many watches are open on this server, please try again later", 5));
+            return Err(Status::too_many_requests(
+                "too many watches are open on this server, please try again later",
+                5,
+            ));
         }
         let (out, lines) = mpsc::channel(LINES);
         let watch = Watch {
@@ -105,14 +112,25 @@ fn check_initial_events(call: &Call) -> Result<Initial, Status> {
     let how = q.get("resourceVersionMatch");
     if !q.has("sendInitialEvents") {
         if !how.is_empty() {
-            return invalid(FieldError::forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+            return invalid(FieldError::forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
         }
         return Ok(Initial::ByVersion);
     }
-    let wrong = FieldError::forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    let wrong = FieldError::forbidden(
+        "resourceVersionMatch",
+        "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+    );
     if !how.is_empty() && how != "NotOlderThan" {
         let kind = crate::status::FieldErrorKind::NotSupported(json!(how), vec!["NotOlderThan".into()]);
-        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[wrong, FieldError { path: "resourceVersionMatch".into(), kind, detail: String::new() }]));
+        return Err(Status::invalid(
+            "meta.k8s.io",
+            "ListOptions",
+            "",
+            &[wrong, FieldError { path: "resourceVersionMatch".into(), kind, detail: String::new() }],
+        ));
     }
     if how.is_empty() {
         return invalid(wrong);
@@ -175,7 +193,14 @@ impl Watch {
     async fn existing(&mut self, key: &str) -> Result<(), End> {
         let (mut after, mut at) = (None, None);
         loop {
-            let range = Range { resource: key, namespace: &self.namespace, name: self.selection.fields.name(), limit: CHUNK, after, at };
+            let range = Range {
+                resource: key,
+                namespace: &self.namespace,
+                name: self.selection.fields.name(),
+                limit: CHUNK,
+                after,
+                at,
+            };
             let page = self.state.store.list(&range).map_err(|_| End::Gone)?;
             for stored in &page.items {
                 let o = State::shown(&self.resource, stored);
@@ -278,7 +303,9 @@ impl Watch {
         let r = &self.resource;
         let o = match self.shape {
             Shape::Object => json!({"kind": r.kind, "apiVersion": r.api_version(), "metadata": meta}),
-            Shape::Partial(v) => json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{v}"), "metadata": meta}),
+            Shape::Partial(v) => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{v}"), "metadata": meta})
+            }
             Shape::Table(v) => {
                 let row = json!({"cells": r.columns.iter().map(|_| Value::Null).collect::<Vec<_>>(), "object": {"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{v}"), "metadata": meta}});
                 json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{v}"), "metadata": {"resourceVersion": self.seen.to_string()}, "columnDefinitions": null, "rows": [row]})

@@ -4,6 +4,7 @@ use crate::decode::{self, conform, field_problems, field_validation, media_type}
 use crate::managed::{self, Writer};
 use crate::names::check_metadata;
 use crate::object::{self, Key};
+use crate::patch::Patch;
 use crate::request::{FieldValidation, Info};
 use crate::resource::Resource;
 use crate::respond::{self, Answer, negotiate};
@@ -11,7 +12,6 @@ use crate::server::{Call, State};
 use crate::status::{Cause, FieldError, Status};
 use crate::store::{Expect, Stored, WriteError};
 use crate::table::Include;
-use crate::patch::Patch;
 use crate::{crd, schema};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -52,7 +52,13 @@ impl<'a> Change<'a> {
             }
             FieldValidation::Strict => {
                 let r = self.r;
-                Err(Status::bad_request(format!("{} in version {:?} cannot be handled as a {}: strict decoding error: {}", r.kind, r.version, r.kind, problems.join(", "))))
+                Err(Status::bad_request(format!(
+                    "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
+                    r.kind,
+                    r.version,
+                    r.kind,
+                    problems.join(", ")
+                )))
             }
         }
     }
@@ -188,7 +194,9 @@ impl State {
             if given.is_empty() {
                 object::set_meta(o, "namespace", info.namespace.as_str());
             } else if given != info.namespace {
-                return Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+                return Err(Status::bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request",
+                ));
             }
         } else if object::namespace(o).is_empty() {
             object::remove_meta(o, "namespace");
@@ -208,7 +216,11 @@ impl State {
             let why = format!("unable to create new content in namespace {ns} because it is being terminated");
             let mut s = Status::forbidden(&r.group, &r.plural, object::name(o), &why);
             if let Some(d) = &mut s.details {
-                d.causes.push(Cause { reason: "NamespaceTerminating", message: format!("namespace {ns} is being terminated"), field: "metadata.namespace".into() });
+                d.causes.push(Cause {
+                    reason: "NamespaceTerminating",
+                    message: format!("namespace {ns} is being terminated"),
+                    field: "metadata.namespace".into(),
+                });
             }
             return Err(s);
         }
@@ -223,7 +235,9 @@ impl State {
             let mut found = schema::check(&r.schema, new, old);
             if change.info.subresource == "status" {
                 // Sentences of this subresource name fields from where it begins.
-                found.iter_mut().for_each(|e| e.detail = e.detail.strip_prefix("status.").unwrap_or(&e.detail).to_owned());
+                found
+                    .iter_mut()
+                    .for_each(|e| e.detail = e.detail.strip_prefix("status.").unwrap_or(&e.detail).to_owned());
             }
             errors.extend(found);
             for f in object::finalizers(new).into_iter().filter(|f| !f.contains('/')) {
@@ -240,7 +254,9 @@ impl State {
         if !errors.is_empty() {
             return Err(change.invalid(object::name(new), &errors));
         }
-        if r.group == crate::auth::rbac::GROUP && old.is_none_or(|o| o.get("rules") != new.get("rules") || o.get("subjects") != new.get("subjects")) {
+        if r.group == crate::auth::rbac::GROUP
+            && old.is_none_or(|o| o.get("rules") != new.get("rules") || o.get("subjects") != new.get("subjects"))
+        {
             self.rbac.check_escalation(&change.call.user, &r.plural, new)?;
         }
         Ok(())
@@ -267,7 +283,9 @@ impl State {
         self.place(&mut new, info, r)?;
         if object::name(&new) != info.name {
             let (given, wanted) = (object::name(&new), &info.name);
-            return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({wanted})")));
+            return Err(Status::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({wanted})"
+            )));
         }
         conform(r, &mut new)?;
         let wanted = object::resource_version(&new).to_owned();
@@ -300,7 +318,11 @@ impl State {
     }
 
     fn wrong_uid(&self, r: &Resource, old: &Value, uid: &str) -> Status {
-        let place = if r.namespaced { format!("{}/{}", object::namespace(old), object::name(old)) } else { object::name(old).to_owned() };
+        let place = if r.namespaced {
+            format!("{}/{}", object::namespace(old), object::name(old))
+        } else {
+            object::name(old).to_owned()
+        };
         let root = if r.group.is_empty() || !r.custom { r.plural.clone() } else { format!("{}/{}", r.group, r.plural) };
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: /registry/{root}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
@@ -310,7 +332,14 @@ impl State {
     }
 
     /// Stores a changed object; `None` when somebody else was faster. `applied`: who manages what is already set.
-    pub async fn replace(&self, change: &mut Change<'_>, stored: &Stored, old: Value, mut new: Value, applied: bool) -> Result<Option<Answer>, Status> {
+    pub async fn replace(
+        &self,
+        change: &mut Change<'_>,
+        stored: &Stored,
+        old: Value,
+        mut new: Value,
+        applied: bool,
+    ) -> Result<Option<Answer>, Status> {
         let r = change.r;
         kept_metadata(&mut new, &old);
         if let Some(prepare) = r.prepare {
@@ -321,9 +350,16 @@ impl State {
             object::set_meta(&mut new, "generation", object::generation(&old) + 1);
         }
         if object::is_deleting(&old) {
-            let fresh: Vec<&str> = object::finalizers(&new).into_iter().filter(|f| !object::finalizers(&old).contains(f)).collect();
+            let fresh: Vec<&str> =
+                object::finalizers(&new).into_iter().filter(|f| !object::finalizers(&old).contains(f)).collect();
             if !fresh.is_empty() {
-                let e = FieldError::forbidden("metadata.finalizers", format!("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", fresh.iter().map(|f| format!("{f:?}")).collect::<Vec<_>>().join(", ")));
+                let e = FieldError::forbidden(
+                    "metadata.finalizers",
+                    format!(
+                        "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                        fresh.iter().map(|f| format!("{f:?}")).collect::<Vec<_>>().join(", ")
+                    ),
+                );
                 return Err(change.invalid(object::name(&new), &[e]));
             }
         }
@@ -345,7 +381,10 @@ impl State {
             return change.answer(200, new).map(Some);
         }
         let key = Key::new(&r.key(), object::namespace(&new), object::name(&new));
-        let ready_to_go = object::is_deleting(&new) && object::finalizers(&new).is_empty() && !self.waits_for_runtime(r, &new) && new.pointer("/spec/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
+        let ready_to_go = object::is_deleting(&new)
+            && object::finalizers(&new).is_empty()
+            && !self.waits_for_runtime(r, &new)
+            && new.pointer("/spec/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
         let outcome = if ready_to_go {
             self.store.remove(key, Expect::Version(stored.rv), new).await
         } else {
@@ -384,7 +423,9 @@ impl State {
             }
             if !new.is_object() || object::name(&new) != info.name {
                 let (given, wanted) = (object::name(&new), &info.name);
-                return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({wanted})")));
+                return Err(Status::bad_request(format!(
+                    "the name of the object ({given}) does not match the name on the URL ({wanted})"
+                )));
             }
             let problems = field_problems(r, &new, &[]);
             if change.validation == FieldValidation::Strict && !problems.is_empty() {
@@ -397,7 +438,10 @@ impl State {
                 return Err(Status::modified(&r.group, &r.plural, &info.name));
             }
             if !object::uid(&new).is_empty() && object::uid(&new) != object::uid(&old) {
-                return Err(change.invalid(&info.name, &[FieldError::invalid("metadata.uid", object::uid(&new), "field is immutable")]));
+                return Err(change.invalid(
+                    &info.name,
+                    &[FieldError::invalid("metadata.uid", object::uid(&new), "field is immutable")],
+                ));
             }
             if new["apiVersion"] != old["apiVersion"] || new["kind"] != old["kind"] {
                 return Err(Status::bad_request("a patch may not change apiVersion or kind"));
@@ -432,7 +476,16 @@ pub fn fresh_metadata(o: &mut Value, r: &Resource) {
 
 /// Metadata that no client changes.
 fn kept_metadata(new: &mut Value, old: &Value) {
-    for key in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName", "resourceVersion", "selfLink"] {
+    for key in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "generateName",
+        "resourceVersion",
+        "selfLink",
+    ] {
         match old["metadata"].get(key) {
             Some(v) => object::set_meta(new, key, v.clone()),
             None => object::remove_meta(new, key),
@@ -482,7 +535,8 @@ pub fn restricted(mut new: Value, old: &Value, info: &Info, r: &Resource) -> Val
 fn differs_beyond_metadata(new: &Value, old: &Value, r: &Resource) -> bool {
     let (Some(a), Some(b)) = (new.as_object(), old.as_object()) else { return true };
     let counts = |k: &str| k != "metadata" && !(r.status && k == "status");
-    a.iter().filter(|(k, _)| counts(k)).any(|(k, v)| b.get(k) != Some(v)) || b.keys().filter(|k| counts(k)).any(|k| !a.contains_key(k))
+    a.iter().filter(|(k, _)| counts(k)).any(|(k, v)| b.get(k) != Some(v))
+        || b.keys().filter(|k| counts(k)).any(|k| !a.contains_key(k))
 }
 
 /// Whether a write changes nothing but the times of who manages what.
@@ -500,5 +554,10 @@ fn same(new: &Value, old: &Value) -> bool {
 }
 
 fn strict_patch(r: &Resource, new: &Value, problems: &[String]) -> Status {
-    Status::invalid(&r.group, &r.kind, object::name(new), &[FieldError::invalid("patch", new.to_string(), format!("strict decoding error: {}", problems.join(", ")))])
+    Status::invalid(
+        &r.group,
+        &r.kind,
+        object::name(new),
+        &[FieldError::invalid("patch", new.to_string(), format!("strict decoding error: {}", problems.join(", ")))],
+    )
 }

@@ -27,7 +27,11 @@ pub fn run(kills: usize) {
                     let mut i = 0;
                     while !stop.load(Ordering::Relaxed) {
                         let Ok((200, head)) = c.post(&format!("{{\"message\":\"{round} {n} {i}\"}}")) else { return };
-                        let id = head.lines().find_map(|l| l.strip_prefix("triggerfish-event-id: ")).unwrap_or("").to_owned();
+                        let id = head
+                            .lines()
+                            .find_map(|l| l.strip_prefix("triggerfish-event-id: "))
+                            .unwrap_or("")
+                            .to_owned();
                         accepted.lock().expect("no sender panics").push(id);
                         i += 1;
                     }
@@ -39,7 +43,11 @@ pub fn run(kills: usize) {
         });
         server = Server::start(&dir, &["--without-engine"]);
         if round % 20 == 19 {
-            println!("{} kills, {} events accepted so far", round + 1, accepted.lock().expect("no sender panics").len());
+            println!(
+                "{} kills, {} events accepted so far",
+                round + 1,
+                accepted.lock().expect("no sender panics").len()
+            );
         }
     }
     while server.metric("triggerfish_events_waiting ", &token) > 0 {
@@ -54,7 +62,12 @@ pub fn run(kills: usize) {
     }
     let lost = accepted.iter().filter(|id| !made.contains_key(*id)).count();
     let doubled = made.values().filter(|n| **n > 1).count();
-    println!("{kills} kills in {:.0} s: {} events accepted, {} workflows, {lost} lost, {doubled} doubled", begun.elapsed().as_secs_f64(), accepted.len(), made.len());
+    println!(
+        "{kills} kills in {:.0} s: {} events accepted, {} workflows, {lost} lost, {doubled} doubled",
+        begun.elapsed().as_secs_f64(),
+        accepted.len(),
+        made.len()
+    );
     server.kill();
     let _ = std::fs::remove_dir_all(dir);
     assert_eq!((lost, doubled), (0, 0));

@@ -50,7 +50,11 @@ fn print(r: &Row) {
 }
 
 fn echo(connections: usize, time: Duration) -> Row {
-    let mut child = Command::new(std::env::current_exe().expect("this program has a path")).arg("echo").stdout(Stdio::piped()).spawn().expect("the floor starts");
+    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+        .arg("echo")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the floor starts");
     let mut address = String::new();
     BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut address).expect("it says its port");
     let before = cpu_of(child.id());
@@ -58,7 +62,13 @@ fn echo(connections: usize, time: Duration) -> Row {
     let cpu = (cpu_of(child.id()) - before) / count as f64;
     let _ = child.kill();
     let _ = child.wait();
-    Row { name: format!("floor    echo, {connections} connections"), rate: count as f64 / elapsed, cpu, p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) }
+    Row {
+        name: format!("floor    echo, {connections} connections"),
+        rate: count as f64 / elapsed,
+        cpu,
+        p50: percentile(&times, 0.5),
+        p99: percentile(&times, 0.99),
+    }
 }
 
 fn accept(connections: usize, time: Duration, matching: bool, bindings: usize) -> Row {
@@ -79,7 +89,11 @@ fn accept(connections: usize, time: Duration, matching: bool, bindings: usize) -
     let drained = count as f64 / begun.elapsed().as_secs_f64();
     server.kill();
     let _ = std::fs::remove_dir_all(dir);
-    let name = if matching { format!("created, {connections} connections ({drained:.0} workflows/s)") } else { format!("accepted, {connections} connections") };
+    let name = if matching {
+        format!("created, {connections} connections ({drained:.0} workflows/s)")
+    } else {
+        format!("accepted, {connections} connections")
+    };
     Row { name, rate: count as f64 / elapsed, cpu, p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) }
 }
 
@@ -103,7 +117,9 @@ fn load(address: &str, token: &str, connections: usize, time: Duration, key: &st
                     let mut times = Vec::new();
                     let mut i = 0u64;
                     while begun.elapsed() < time {
-                        let body = format!("{{\"{key}\":\"event {n} {i}\",\"padding\":\"0123456789012345678901234567890123456789\"}}");
+                        let body = format!(
+                            "{{\"{key}\":\"event {n} {i}\",\"padding\":\"0123456789012345678901234567890123456789\"}}"
+                        );
                         let sent = Instant::now();
                         let (status, head) = c.post(&body).expect("it answers");
                         assert_eq!(status, 200, "{head}");
@@ -133,7 +149,11 @@ fn memory(backlog: u64) {
     while sent < backlog {
         sent += load(&server.http, &token, 64, Duration::from_secs(2), "message").0;
         most = most.max(server.memory());
-        println!("backlog  {sent} accepted, {} waiting, {} MiB", server.metric("triggerfish_events_waiting ", &token), server.memory() >> 20);
+        println!(
+            "backlog  {sent} accepted, {} waiting, {} MiB",
+            server.metric("triggerfish_events_waiting ", &token),
+            server.memory() >> 20
+        );
     }
     let begun = Instant::now();
     loop {

@@ -19,7 +19,8 @@ pub fn echo() {
 
 /// Appends with fdatasync, one writer: syncs per second.
 pub fn fdatasync(dir: &Path, time: Duration) -> f64 {
-    let mut file = OpenOptions::new().create(true).append(true).open(dir.join("sync")).expect("the directory can be written");
+    let mut file =
+        OpenOptions::new().create(true).append(true).open(dir.join("sync")).expect("the directory can be written");
     let begun = Instant::now();
     let mut n = 0;
     while begun.elapsed() < time {
@@ -32,13 +33,18 @@ pub fn fdatasync(dir: &Path, time: Duration) -> f64 {
 /// SQLite with one commit for each 64 rows of 512 bytes: rows per second.
 pub fn group_commit(dir: &Path, time: Duration) -> f64 {
     let mut c = rusqlite::Connection::open(dir.join("floor.db")).expect("SQLite opens");
-    c.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(id INTEGER PRIMARY KEY, data BLOB);").expect("SQLite is set up");
+    c.execute_batch(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(id INTEGER PRIMARY KEY, data BLOB);",
+    )
+    .expect("SQLite is set up");
     let begun = Instant::now();
     let mut n = 0;
     while begun.elapsed() < time {
         let tx = c.transaction().expect("a transaction begins");
         for _ in 0..64 {
-            tx.prepare_cached("INSERT INTO t(data) VALUES(?1)").and_then(|mut s| s.execute([&[0u8; 512][..]])).expect("a row is stored");
+            tx.prepare_cached("INSERT INTO t(data) VALUES(?1)")
+                .and_then(|mut s| s.execute([&[0u8; 512][..]]))
+                .expect("a row is stored");
             n += 1;
         }
         tx.commit().expect("the disk takes it");
@@ -69,7 +75,11 @@ pub fn spawn_rate(time: Duration, command: &[&str]) -> f64 {
                 s.spawn(|| {
                     let mut n = 0;
                     while begun.elapsed() < time {
-                        Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()).status().expect("the job runs");
+                        Command::new(command[0])
+                            .args(&command[1..])
+                            .stdout(Stdio::null())
+                            .status()
+                            .expect("the job runs");
                         n += 1;
                     }
                     n

@@ -22,7 +22,10 @@ pub fn run() {
     let before = server.cpu();
     std::thread::sleep(Duration::from_secs(5));
     println!("idle CPU                 {:.2} %", (server.cpu() - before) / 5.0 * 100.0);
-    println!("program                  {:.1} MiB", std::fs::metadata(program()).map_or(0, |m| m.len()) as f64 / (1 << 20) as f64);
+    println!(
+        "program                  {:.1} MiB",
+        std::fs::metadata(program()).map_or(0, |m| m.len()) as f64 / (1 << 20) as f64
+    );
     server.kill();
     let _ = std::fs::remove_dir_all(dir);
 }

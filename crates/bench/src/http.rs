@@ -15,7 +15,9 @@ impl Connection {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: {token}\r\nContent-Type: application/json\r\nContent-Length: ");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: {token}\r\nContent-Type: application/json\r\nContent-Length: "
+        );
         Ok(Self { stream, buffer: vec![0; 16 * 1024], head })
     }
 
@@ -33,7 +35,10 @@ impl Connection {
             let text = &self.buffer[..got];
             let Some(end) = text.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
             let head = String::from_utf8_lossy(&text[..end]).into_owned();
-            let length: usize = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length:").and_then(|v| v.trim().parse().ok())).unwrap_or(0);
+            let length: usize = head
+                .lines()
+                .find_map(|l| l.to_lowercase().strip_prefix("content-length:").and_then(|v| v.trim().parse().ok()))
+                .unwrap_or(0);
             if got >= end + 4 + length {
                 let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
                 return Ok((status, head));

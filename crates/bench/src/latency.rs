@@ -11,7 +11,12 @@ const JOB: &str = "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTemplate\nmet
 pub fn run(rounds: usize) {
     let job = ["date", "+%s%N"];
     let (bare, bare_cpu) = floor::spawn(rounds, &job);
-    println!("floor    bare spawn of the job   p50 {}  p99 {}  CPU {}", micros(percentile(&bare, 0.5)), micros(percentile(&bare, 0.99)), micros(bare_cpu));
+    println!(
+        "floor    bare spawn of the job   p50 {}  p99 {}  CPU {}",
+        micros(percentile(&bare, 0.5)),
+        micros(percentile(&bare, 0.99)),
+        micros(bare_cpu)
+    );
 
     let dir = scratch("latency");
     let mut server = Server::start(&dir, &[]);
@@ -30,9 +35,17 @@ pub fn run(rounds: usize) {
         }
     }
     times.sort_by(f64::total_cmp);
-    println!("post to process started          p50 {}  p99 {}", micros(percentile(&times, 0.5)), micros(percentile(&times, 0.99)));
+    println!(
+        "post to process started          p50 {}  p99 {}",
+        micros(percentile(&times, 0.5)),
+        micros(percentile(&times, 0.99))
+    );
     println!("over the bare spawn              p50 {}", micros(percentile(&times, 0.5) - percentile(&bare, 0.5)));
-    println!("CPU per event and job            {} ({} over the bare job; ticks of 10 ms: a rough figure)", micros(cpu / rounds as f64), micros(cpu / rounds as f64 - bare_cpu));
+    println!(
+        "CPU per event and job            {} ({} over the bare job; ticks of 10 ms: a rough figure)",
+        micros(cpu / rounds as f64),
+        micros(cpu / rounds as f64 - bare_cpu)
+    );
     server.kill();
     let _ = std::fs::remove_dir_all(dir);
     sustained();
@@ -88,7 +101,13 @@ fn sustained() {
     // What is still to be written about the last jobs belongs to their price.
     std::thread::sleep(Duration::from_secs(1));
     let cpu = (server.cpu() - before) / JOBS as f64;
-    println!("events to jobs                   {:.0} /s ({:.0} % of the bare spawn rate), CPU {} per event and job ({} over the bare job)", JOBS as f64 / elapsed, JOBS as f64 / elapsed / rate * 100.0, micros(cpu), micros(cpu - bare_cpu));
+    println!(
+        "events to jobs                   {:.0} /s ({:.0} % of the bare spawn rate), CPU {} per event and job ({} over the bare job)",
+        JOBS as f64 / elapsed,
+        JOBS as f64 / elapsed / rate * 100.0,
+        micros(cpu),
+        micros(cpu - bare_cpu)
+    );
     server.kill();
     let _ = std::fs::remove_dir_all(dir);
 }

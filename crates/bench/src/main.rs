@@ -56,7 +56,9 @@ enum What {
 
 fn main() {
     match Cli::parse().what {
-        What::Events { seconds, connections, bindings, backlog } => events::run(seconds, &connections, bindings, backlog),
+        What::Events { seconds, connections, bindings, backlog } => {
+            events::run(seconds, &connections, bindings, backlog)
+        }
         What::Latency { rounds } => latency::run(rounds),
         What::Crash { kills } => crash::run(kills),
         What::Footprint => footprint::run(),

@@ -24,7 +24,16 @@ impl Server {
     pub fn start(dir: &Path, arguments: &[&str]) -> Server {
         let begun = Instant::now();
         let mut child = Command::new(program())
-            .args(["serve", "--http-address", "127.0.0.1:0", "--kube-address", "127.0.0.1:0", "--log", "error", "--data-dir"])
+            .args([
+                "serve",
+                "--http-address",
+                "127.0.0.1:0",
+                "--kube-address",
+                "127.0.0.1:0",
+                "--log",
+                "error",
+                "--data-dir",
+            ])
             .arg(dir)
             .args(arguments)
             .env_remove("KUBECONFIG")
@@ -36,7 +45,8 @@ impl Server {
         assert!(ready, "the server did not become ready");
         let ready_after = begun.elapsed();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|l| eprintln!("server: {l}")));
-        let http = std::fs::read_to_string(dir.join("http-address")).expect("the server wrote its address").trim().to_owned();
+        let http =
+            std::fs::read_to_string(dir.join("http-address")).expect("the server wrote its address").trim().to_owned();
         Server { child, dir: dir.to_owned(), http, ready_after }
     }
 
@@ -47,7 +57,13 @@ impl Server {
     }
 
     pub fn cli(&self, arguments: &[&str]) -> String {
-        let out = Command::new(program()).args(arguments).arg("--data-dir").arg(&self.dir).env_remove("KUBECONFIG").output().expect("the client runs");
+        let out = Command::new(program())
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(&self.dir)
+            .env_remove("KUBECONFIG")
+            .output()
+            .expect("the client runs");
         assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
@@ -72,7 +88,12 @@ impl Server {
             2 => format!("payload.padding startsWith \"p{i}-\""),
             _ => format!("metadata[\"x-topic\"] == [\"t{i}\"]"),
         };
-        let binding = |i: usize| format!("apiVersion: argoproj.io/v1alpha1\nkind: WorkflowEventBinding\nmetadata: {{name: other-{i}, namespace: argo}}\nspec:\n  event: {{selector: '{}'}}\n  submit: {{workflowTemplateRef: {{name: bench}}}}\n---\n", selector(i));
+        let binding = |i: usize| {
+            format!(
+                "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowEventBinding\nmetadata: {{name: other-{i}, namespace: argo}}\nspec:\n  event: {{selector: '{}'}}\n  submit: {{workflowTemplateRef: {{name: bench}}}}\n---\n",
+                selector(i)
+            )
+        };
         std::thread::scope(|s| {
             for part in 0..AT_ONCE {
                 s.spawn(move || {
@@ -97,7 +118,10 @@ impl Server {
 
     pub fn get(&self, path: &str, token: &str) -> serde_json::Value {
         let url = format!("http://{}{path}", self.http);
-        let out = Command::new("curl").args(["-s", &url, "-H", &format!("Authorization: {token}")]).output().expect("curl runs");
+        let out = Command::new("curl")
+            .args(["-s", &url, "-H", &format!("Authorization: {token}")])
+            .output()
+            .expect("curl runs");
         serde_json::from_slice(&out.stdout).unwrap_or_default()
     }
 
@@ -109,14 +133,24 @@ impl Server {
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        text.lines().find_map(|l| l.strip_prefix("VmRSS:")).and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+        text.lines()
+            .find_map(|l| l.strip_prefix("VmRSS:"))
+            .and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok())
+            .unwrap_or(0)
+            * 1024
     }
 
     /// A number of the metrics page.
     pub fn metric(&self, name: &str, token: &str) -> u64 {
         let url = format!("http://{}/metrics", self.http);
-        let out = Command::new("curl").args(["-s", &url, "-H", &format!("Authorization: {token}")]).output().expect("curl runs");
-        String::from_utf8_lossy(&out.stdout).lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+        let out = Command::new("curl")
+            .args(["-s", &url, "-H", &format!("Authorization: {token}")])
+            .output()
+            .expect("curl runs");
+        String::from_utf8_lossy(&out.stdout)
+            .lines()
+            .find_map(|l| l.strip_prefix(name)?.trim().parse().ok())
+            .unwrap_or(0)
     }
 }
 

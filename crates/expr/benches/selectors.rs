@@ -45,7 +45,11 @@ fn event() -> (Value, Value) {
 }
 
 fn variables<'a>(payload: &'a Value, metadata: &'a Value, discriminator: &'a str) -> Variables<'a> {
-    Variables::new().with_text("namespace", "argo").with_text("discriminator", discriminator).with("metadata", metadata).with("payload", payload)
+    Variables::new()
+        .with_text("namespace", "argo")
+        .with_text("discriminator", discriminator)
+        .with("metadata", metadata)
+        .with("payload", payload)
 }
 
 #[divan::bench(args = names())]
@@ -99,10 +103,19 @@ fn ask(bencher: Bencher, n: usize) {
 /// What asking each one would take, for the ratio.
 #[divan::bench(args = [10, 1000])]
 fn ask_each(bencher: Bencher, n: usize) {
-    let programs: Vec<Program> = (0..n).map(|i| Program::parse(&format!(r#"payload.message != "" && metadata["x-argo-e2e"] == ["true"] && discriminator == "d{i}""#)).unwrap()).collect();
+    let programs: Vec<Program> = (0..n)
+        .map(|i| {
+            Program::parse(&format!(
+                r#"payload.message != "" && metadata["x-argo-e2e"] == ["true"] && discriminator == "d{i}""#
+            ))
+            .unwrap()
+        })
+        .collect();
     let (payload, metadata) = event();
     let variables = variables(&payload, &metadata, "none");
-    bencher.bench_local(|| black_box(&programs).iter().filter(|p| p.run(&variables) == Ok(expr::Value::Bool(true))).count());
+    bencher.bench_local(|| {
+        black_box(&programs).iter().filter(|p| p.run(&variables) == Ok(expr::Value::Bool(true))).count()
+    });
 }
 
 /// A binding changes while a reader keeps the set of before.

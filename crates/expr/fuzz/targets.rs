@@ -37,7 +37,11 @@ pub fn evaluate(data: &[u8]) {
         "users": [{"name": "Ann", "age": 30}, {"name": "Bob", "age": 17}], "json": "{\"a\":[1,{\"b\":null}]}", "iso": "2024-02-29T12:34:56Z", "empty": {}, "el": [],
     });
     let metadata = json!({"x-event": ["push"], "x-many": ["a", "b"]});
-    let variables = Variables::new().with_text("namespace", "argo").with_text("discriminator", "d").with("metadata", &metadata).with("payload", &payload);
+    let variables = Variables::new()
+        .with_text("namespace", "argo")
+        .with_text("discriminator", "d")
+        .with("metadata", &metadata)
+        .with("payload", &payload);
     for functions in [Functions::Builtins, Functions::Metadata] {
         let Ok(program) = Program::parse_with(source, functions) else { continue };
         let small = program.run_within(&variables, Limits { steps: 500, produced: 5_000 });

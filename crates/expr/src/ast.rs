@@ -32,18 +32,41 @@ pub enum Kind {
     Binary(Op, Box<Node>, Box<Node>),
     /// `matches` with a constant pattern, compiled once.
     Matches(Box<Node>, Box<Regex>),
-    Member { of: Box<Node>, property: Box<Node>, optional: bool },
-    Slice { of: Box<Node>, from: Option<Box<Node>>, to: Option<Box<Node>> },
+    Member {
+        of: Box<Node>,
+        property: Box<Node>,
+        optional: bool,
+    },
+    Slice {
+        of: Box<Node>,
+        from: Option<Box<Node>>,
+        to: Option<Box<Node>>,
+    },
     /// Where `?.` stops: nil inside makes the whole chain nil.
     Chain(Box<Node>),
-    Method { of: Box<Node>, name: String, optional: bool, arguments: Vec<Node> },
-    Call { callee: Box<Node>, arguments: Vec<Node> },
-    Builtin { name: String, arguments: Vec<Node> },
+    Method {
+        of: Box<Node>,
+        name: String,
+        optional: bool,
+        arguments: Vec<Node>,
+    },
+    Call {
+        callee: Box<Node>,
+        arguments: Vec<Node>,
+    },
+    Builtin {
+        name: String,
+        arguments: Vec<Node>,
+    },
     Predicate(Box<Node>),
     Conditional(Box<Node>, Box<Node>, Box<Node>),
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
-    Let { name: String, value: Box<Node>, body: Box<Node> },
+    Let {
+        name: String,
+        value: Box<Node>,
+        body: Box<Node>,
+    },
     Sequence(Vec<Node>),
 }
 
@@ -113,10 +136,17 @@ impl Kind {
 impl Node {
     pub fn children(&self) -> Vec<&Node> {
         match &self.kind {
-            Kind::Not(a) | Kind::Negate(a) | Kind::Plus(a) | Kind::Chain(a) | Kind::Predicate(a) | Kind::Matches(a, _) => vec![a],
+            Kind::Not(a)
+            | Kind::Negate(a)
+            | Kind::Plus(a)
+            | Kind::Chain(a)
+            | Kind::Predicate(a)
+            | Kind::Matches(a, _) => vec![a],
             Kind::Binary(_, a, b) => vec![a, b],
             Kind::Member { of, property, .. } => vec![of, property],
-            Kind::Slice { of, from, to } => std::iter::once(&**of).chain(from.as_deref()).chain(to.as_deref()).collect(),
+            Kind::Slice { of, from, to } => {
+                std::iter::once(&**of).chain(from.as_deref()).chain(to.as_deref()).collect()
+            }
             Kind::Method { of, arguments, .. } => std::iter::once(&**of).chain(arguments).collect(),
             Kind::Call { callee, arguments } => std::iter::once(&**callee).chain(arguments).collect(),
             Kind::Builtin { arguments, .. } => arguments.iter().collect(),

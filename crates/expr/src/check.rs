@@ -22,7 +22,10 @@ struct Checker<'a> {
 }
 
 fn mismatch(n: &Node, op: Op, a: Type, b: Type) -> Error {
-    Error::compile(n.at, format!("invalid operation: {} (mismatched types {} and {})", op.shown(), a.shown(), b.shown()))
+    Error::compile(
+        n.at,
+        format!("invalid operation: {} (mismatched types {} and {})", op.shown(), a.shown(), b.shown()),
+    )
 }
 
 impl<'a> Checker<'a> {
@@ -55,8 +58,12 @@ impl<'a> Checker<'a> {
             Kind::Negate(a) | Kind::Plus(a) => {
                 let t = self.visit(a)?;
                 let sign = if matches!(n.kind, Kind::Negate(_)) { "-" } else { "+" };
-                if !t.is_number() && !(t == Type::Duration && sign == "-") {
-                    return Err(Error::compile(n.at, format!("invalid operation: {sign} (mismatched type {})", t.shown())));
+                let signed = t.is_number() || (t == Type::Duration && sign == "-");
+                if !signed {
+                    return Err(Error::compile(
+                        n.at,
+                        format!("invalid operation: {sign} (mismatched type {})", t.shown()),
+                    ));
                 }
                 t
             }
@@ -69,6 +76,10 @@ impl<'a> Checker<'a> {
             }
             Kind::Binary(op, a, b) => {
                 let (x, y) = (self.visit(a)?, self.visit(b)?);
+                // Of two constants the result is known.
+                if let (Op::Modulo, Kind::Int(_), Kind::Int(0)) = (op, &a.kind, &b.kind) {
+                    return Err(Error::compile(n.at, "integer divide by zero"));
+                }
                 self.operator(n, *op, x, y)?
             }
             Kind::Member { of, property, optional } => self.member(of, property, *optional)?,
@@ -84,14 +95,15 @@ impl<'a> Checker<'a> {
                 for part in [from, to].into_iter().flatten() {
                     let index = self.visit(part)?;
                     if !index.is(Type::Int) {
-                        return Err(Error::compile(part.at, format!("invalid operation: non-integer slice index {}", index.shown())));
+                        return Err(Error::compile(
+                            part.at,
+                            format!("invalid operation: non-integer slice index {}", index.shown()),
+                        ));
                     }
                 }
                 t
             }
-            Kind::Chain(inner) => {
-                self.visit(inner)?
-            }
+            Kind::Chain(inner) => self.visit(inner)?,
             Kind::Method { of, name, arguments, .. } => {
                 let t = self.visit(of)?;
                 if t != Type::Unknown {
@@ -100,7 +112,13 @@ impl<'a> Checker<'a> {
                     }
                 }
                 match t {
-                    Type::Unknown | Type::Time | Type::Duration | Type::Functions | Type::Map | Type::Keyed | Type::Other => Type::Unknown,
+                    Type::Unknown
+                    | Type::Time
+                    | Type::Duration
+                    | Type::Functions
+                    | Type::Map
+                    | Type::Keyed
+                    | Type::Other => Type::Unknown,
                     other => return Err(Error::compile(n.at, format!("type {} has no method {name}", other.shown()))),
                 }
             }
@@ -116,7 +134,10 @@ impl<'a> Checker<'a> {
             Kind::Conditional(c, yes, no) => {
                 let t = self.visit(c)?;
                 if !t.is(Type::Bool) {
-                    return Err(Error::compile(c.at, format!("non-bool expression (type {}) used as condition", t.shown())));
+                    return Err(Error::compile(
+                        c.at,
+                        format!("non-bool expression (type {}) used as condition", t.shown()),
+                    ));
                 }
                 let (x, y) = (self.visit(yes)?, self.visit(no)?);
                 if x == y { x } else { Type::Unknown }
@@ -201,12 +222,21 @@ impl<'a> Checker<'a> {
         }
         let (t, key) = (self.visit(of)?, self.visit(property)?);
         match (t, key) {
-            (Type::Unknown | Type::Keyed, _) | (Type::Map | Type::Functions, Type::Text | Type::Unknown) => Ok(Type::Unknown),
+            (Type::Unknown | Type::Keyed, _) | (Type::Map | Type::Functions, Type::Text | Type::Unknown) => {
+                Ok(Type::Unknown)
+            }
             (Type::List(e), Type::Int | Type::Unknown) => Ok(e.kind()),
-            (Type::Text, Type::Int | Type::Float) => Err(Error::compile(at, format!("type string[{}] is undefined", key.shown()))),
+            (Type::Text, Type::Int | Type::Float) => {
+                Err(Error::compile(at, format!("type string[{}] is undefined", key.shown())))
+            }
             (Type::Text, Type::Unknown) => Ok(Type::Unknown),
-            (Type::Map, other) => Err(Error::compile(at, format!("cannot use {} to get an element from {}", other.shown(), t.shown()))),
-            (Type::List(_), other) => Err(Error::compile(at, format!("array elements can only be selected using an integer (got {})", other.shown()))),
+            (Type::Map, other) => {
+                Err(Error::compile(at, format!("cannot use {} to get an element from {}", other.shown(), t.shown())))
+            }
+            (Type::List(_), other) => Err(Error::compile(
+                at,
+                format!("array elements can only be selected using an integer (got {})", other.shown()),
+            )),
             (other, _) => {
                 let name = match &property.kind {
                     Kind::Text(s) => s.clone(),
@@ -228,16 +258,26 @@ impl<'a> Checker<'a> {
             }
             Op::Equal | Op::Differ => comparable(a, b),
             Op::Less | Op::LessEqual | Op::Greater | Op::GreaterEqual => {
-                (a.is_number() && b.is_number()) || (a.is(Type::Text) && b.is(Type::Text)) || (a.is(Type::Time) && b.is(Type::Time)) || (a.is(Type::Duration) && b.is(Type::Duration))
+                (a.is_number() && b.is_number())
+                    || (a.is(Type::Text) && b.is(Type::Text))
+                    || (a.is(Type::Time) && b.is(Type::Time))
+                    || (a.is(Type::Duration) && b.is(Type::Duration))
             }
             Op::In => match b {
                 Type::Map => a.is(Type::Text),
                 Type::Keyed => true,
-                Type::List(e) if !comparable(a, e.kind()) => return Err(Error::compile(n.at, format!("cannot use {} as type {} in array", a.shown(), e.kind().shown()))),
+                Type::List(e) if !comparable(a, e.kind()) => {
+                    return Err(Error::compile(
+                        n.at,
+                        format!("cannot use {} as type {} in array", a.shown(), e.kind().shown()),
+                    ));
+                }
                 Type::List(_) | Type::Unknown => true,
                 _ => a == Type::Unknown,
             },
-            Op::Contains | Op::StartsWith | Op::EndsWith | Op::Matches => (a.is(Type::Text) || a == Type::Nil) && (b.is(Type::Text) || b == Type::Nil),
+            Op::Contains | Op::StartsWith | Op::EndsWith | Op::Matches => {
+                (a.is(Type::Text) || a == Type::Nil) && (b.is(Type::Text) || b == Type::Nil)
+            }
             Op::Range => {
                 if a.is(Type::Int) && b.is(Type::Int) {
                     return Ok(Type::List(Element::Int));
@@ -253,7 +293,18 @@ impl<'a> Checker<'a> {
                     return Ok(out);
                 }
                 return match (a, b) {
-                    (Type::Unknown, _) | (_, Type::Unknown) if a != Type::Map && b != Type::Map && !matches!(a, Type::List(_)) && !matches!(b, Type::List(_)) && a != Type::Nil && b != Type::Nil && a != Type::Bool && b != Type::Bool => Ok(Type::Unknown),
+                    (Type::Unknown, _) | (_, Type::Unknown)
+                        if a != Type::Map
+                            && b != Type::Map
+                            && !matches!(a, Type::List(_))
+                            && !matches!(b, Type::List(_))
+                            && a != Type::Nil
+                            && b != Type::Nil
+                            && a != Type::Bool
+                            && b != Type::Bool =>
+                    {
+                        Ok(Type::Unknown)
+                    }
                     (Type::Time, Type::Duration) | (Type::Duration, Type::Time) => Ok(Type::Time),
                     (Type::Duration, Type::Duration) => Ok(Type::Duration),
                     _ => Err(mismatch(n, op, a, b)),
@@ -267,7 +318,9 @@ impl<'a> Checker<'a> {
                 return match (a, b) {
                     (Type::Time, Type::Time) | (Type::Duration, Type::Duration) => Ok(Type::Duration),
                     (Type::Time, Type::Duration) => Ok(Type::Time),
-                    (Type::Time | Type::Duration, Type::Unknown) | (Type::Unknown, Type::Time | Type::Duration) => Ok(Type::Unknown),
+                    (Type::Time | Type::Duration, Type::Unknown) | (Type::Unknown, Type::Time | Type::Duration) => {
+                        Ok(Type::Unknown)
+                    }
                     _ => Err(mismatch(n, op, a, b)),
                 };
             }
@@ -276,7 +329,15 @@ impl<'a> Checker<'a> {
                 if out != Type::Other {
                     return Ok(out);
                 }
-                return if matches!((a, b), (Type::Duration, Type::Int | Type::Float | Type::Unknown) | (Type::Int | Type::Float | Type::Unknown, Type::Duration)) { Ok(Type::Duration) } else { Err(mismatch(n, op, a, b)) };
+                return if matches!(
+                    (a, b),
+                    (Type::Duration, Type::Int | Type::Float | Type::Unknown)
+                        | (Type::Int | Type::Float | Type::Unknown, Type::Duration)
+                ) {
+                    Ok(Type::Duration)
+                } else {
+                    Err(mismatch(n, op, a, b))
+                };
             }
             Op::Divide | Op::Power => {
                 if a.is_number() && b.is_number() {
@@ -298,10 +359,16 @@ impl<'a> Checker<'a> {
     fn builtin(&mut self, n: &Node, name: &'a str, arguments: &'a [Node]) -> Result<Type, Error> {
         if let Some((min, max)) = builtins::arity(name) {
             if arguments.len() < min {
-                return Err(Error::compile(n.at, format!("not enough arguments to call {name} (expected {min}, got {})", arguments.len())));
+                return Err(Error::compile(
+                    n.at,
+                    format!("not enough arguments to call {name} (expected {min}, got {})", arguments.len()),
+                ));
             }
             if arguments.len() > max {
-                return Err(Error::compile(n.at, format!("too many arguments to call {name} (expected {max}, got {})", arguments.len())));
+                return Err(Error::compile(
+                    n.at,
+                    format!("too many arguments to call {name} (expected {max}, got {})", arguments.len()),
+                ));
             }
         }
         let mut types: Vec<Type> = Vec::with_capacity(arguments.len());
@@ -322,19 +389,33 @@ impl<'a> Checker<'a> {
         if builtins::predicate(name).is_some() && !matches!(first, Type::List(_) | Type::Unknown) {
             return Err(Error::compile(n.at, format!("builtin {name} takes only array (got {})", first.shown())));
         }
-        if matches!(name, "all" | "none" | "any" | "one" | "filter" | "find" | "findIndex" | "findLast" | "findLastIndex" | "count")
-            && let Some(t) = types.get(1).filter(|t| !t.is(Type::Bool))
+        if matches!(
+            name,
+            "all" | "none" | "any" | "one" | "filter" | "find" | "findIndex" | "findLast" | "findLastIndex" | "count"
+        ) && let Some(t) = types.get(1).filter(|t| !t.is(Type::Bool))
         {
-            return Err(Error::compile(arguments[1].at, format!("predicate should return boolean (got {})", t.shown())));
+            return Err(Error::compile(
+                arguments[1].at,
+                format!("predicate should return boolean (got {})", t.shown()),
+            ));
         }
         for ((t, want), a) in types.iter().zip(parameters(name)).zip(arguments) {
             if !t.is(*want) {
-                return Err(Error::compile(a.at, format!("cannot use {} as argument (type {}) to call {name}", t.shown(), want.shown())));
+                return Err(Error::compile(
+                    a.at,
+                    format!("cannot use {} as argument (type {}) to call {name}", t.shown(), want.shown()),
+                ));
             }
         }
         Ok(match name {
             "len" => match first {
-                Type::Text | Type::List(_) | Type::Map | Type::Keyed | Type::Functions | Type::Unknown | Type::Other => Type::Int,
+                Type::Text
+                | Type::List(_)
+                | Type::Map
+                | Type::Keyed
+                | Type::Functions
+                | Type::Unknown
+                | Type::Other => Type::Int,
                 Type::Nil => return Err(Error::compile(n.at, "invalid argument for len (type %!s(<nil>))")),
                 other => return refuse(other),
             },
@@ -373,12 +454,18 @@ impl<'a> Checker<'a> {
             "take" if first == Type::Unknown => Type::Unknown,
             "filter" => first.or_list(),
             "sortBy" => first,
-            "take" if !types[1].is(Type::Int) => return Err(Error::compile(arguments[1].at, format!("cannot take {} elements", types[1].shown()))),
+            "take" if !types[1].is(Type::Int) => {
+                return Err(Error::compile(arguments[1].at, format!("cannot take {} elements", types[1].shown())));
+            }
             "take" if first == Type::List(Element::Strings) => first,
-            "sort" if !matches!(first, Type::List(_) | Type::Unknown) => return Err(Error::compile(n.at, format!("cannot sort {}", first.shown()))),
+            "sort" if !matches!(first, Type::List(_) | Type::Unknown) => {
+                return Err(Error::compile(n.at, format!("cannot sort {}", first.shown())));
+            }
             "uniq" | "reverse" | "take" | "sort" => LIST,
             "sum" => types.get(1).copied().unwrap_or(first.element()),
-            "first" | "last" if !matches!(first, Type::Unknown | Type::List(_)) => return Err(Error::compile(n.at, format!("cannot get {name} element from {}", first.shown()))),
+            "first" | "last" if !matches!(first, Type::Unknown | Type::List(_)) => {
+                return Err(Error::compile(n.at, format!("cannot get {name} element from {}", first.shown())));
+            }
             "find" | "findLast" | "first" | "last" => first.element(),
             "max" | "min" | "mean" | "median" => {
                 let numbers = types.iter().take_while(|t| !matches!(t, Type::Unknown | Type::List(_))).count();
@@ -390,8 +477,7 @@ impl<'a> Checker<'a> {
             "reduce" => types.get(1).copied().unwrap_or(Type::Unknown),
             "concat" | "flatten" => LIST,
             "all" | "none" | "any" | "one" => Type::Bool,
-            "findIndex" | "findLastIndex" => Type::Int,
-            "count" => Type::Unknown,
+            "count" | "findIndex" | "findLastIndex" => Type::Int,
             "groupBy" | "fromPairs" => Type::Keyed,
             _ if name.starts_with("bit") => Type::Int,
             _ => Type::Unknown,
@@ -403,7 +489,9 @@ impl<'a> Checker<'a> {
 fn parameters(name: &str) -> &'static [Type] {
     match name {
         "upper" | "lower" | "toBase64" | "fromBase64" | "fromJSON" | "timezone" => &[Type::Text],
-        "trim" | "trimPrefix" | "trimSuffix" | "hasPrefix" | "hasSuffix" | "indexOf" | "lastIndexOf" | "jsonpath" => &[Type::Text, Type::Text],
+        "trim" | "trimPrefix" | "trimSuffix" | "hasPrefix" | "hasSuffix" | "indexOf" | "lastIndexOf" | "jsonpath" => {
+            &[Type::Text, Type::Text]
+        }
         "split" | "splitAfter" => &[Type::Text, Type::Text, Type::Int],
         "replace" => &[Type::Text, Type::Text, Type::Text, Type::Int],
         "repeat" => &[Type::Text, Type::Int],
@@ -418,13 +506,21 @@ fn arithmetic(a: Type, b: Type) -> Type {
     match (a, b) {
         (Type::Int, Type::Int) => Type::Int,
         (Type::Int | Type::Float, Type::Int | Type::Float) => Type::Float,
-        (Type::Unknown, Type::Int | Type::Float | Type::Unknown) | (Type::Int | Type::Float, Type::Unknown) => Type::Unknown,
+        (Type::Unknown, Type::Int | Type::Float | Type::Unknown) | (Type::Int | Type::Float, Type::Unknown) => {
+            Type::Unknown
+        }
         _ => Type::Other,
     }
 }
 
 fn comparable(a: Type, b: Type) -> bool {
-    a == b || (matches!(a, Type::List(_)) && matches!(b, Type::List(_))) || a == Type::Unknown || b == Type::Unknown || a == Type::Nil || b == Type::Nil || (matches!(a, Type::Int | Type::Float) && matches!(b, Type::Int | Type::Float))
+    a == b
+        || (matches!(a, Type::List(_)) && matches!(b, Type::List(_)))
+        || a == Type::Unknown
+        || b == Type::Unknown
+        || a == Type::Nil
+        || b == Type::Nil
+        || (matches!(a, Type::Int | Type::Float) && matches!(b, Type::Int | Type::Float))
 }
 
 /// The name that is meant, if one is so near that it must be.

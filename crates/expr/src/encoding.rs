@@ -40,7 +40,9 @@ fn decode(source: &str, bits: usize, alphabet: &[u8]) -> Result<Vec<u8>, usize> 
         };
         if !padded {
             return Err(match chunk.get(digits) {
-                Some((i, b'=')) if digits >= 2 => chunk[digits..].iter().find(|(_, b)| *b != b'=').map_or(source.len(), |(j, _)| (*j).max(*i)),
+                Some((i, b'=')) if digits >= 2 => {
+                    chunk[digits..].iter().find(|(_, b)| *b != b'=').map_or(source.len(), |(j, _)| (*j).max(*i))
+                }
                 Some((i, _)) => *i,
                 None if bits == 6 => start,
                 None => source.len(),
@@ -49,7 +51,9 @@ fn decode(source: &str, bits: usize, alphabet: &[u8]) -> Result<Vec<u8>, usize> 
         if digits < group && (g + 1) * group < input.len() {
             return Err(input[(g + 1) * group].0);
         }
-        let value = chunk[..digits].iter().fold(0u64, |v, (_, b)| v << bits | alphabet.iter().position(|a| a == b).unwrap_or(0) as u64);
+        let value = chunk[..digits]
+            .iter()
+            .fold(0u64, |v, (_, b)| v << bits | alphabet.iter().position(|a| a == b).unwrap_or(0) as u64);
         let value = value << (64 - digits * bits);
         out.extend_from_slice(&value.to_be_bytes()[..whole]);
     }

@@ -72,7 +72,13 @@ impl<'a> Eval<'_, 'a> {
     pub fn produce(&mut self, amount: usize, at: usize) -> Result<(), Error> {
         self.produced += amount as u64;
         if self.produced > self.limits.produced {
-            return Err(Error::run(at, format!("memory budget exceeded: the expression produced more than {} bytes or elements", self.limits.produced)));
+            return Err(Error::run(
+                at,
+                format!(
+                    "memory budget exceeded: the expression produced more than {} bytes or elements",
+                    self.limits.produced
+                ),
+            ));
         }
         Ok(())
     }
@@ -91,7 +97,10 @@ impl<'a> Eval<'_, 'a> {
     pub fn spend(&mut self, steps: u64, at: usize) -> Result<(), Error> {
         self.steps += steps;
         if self.steps > self.limits.steps {
-            return Err(Error::run(at, format!("step budget exceeded: the expression took more than {} steps", self.limits.steps)));
+            return Err(Error::run(
+                at,
+                format!("step budget exceeded: the expression took more than {} steps", self.limits.steps),
+            ));
         }
         Ok(())
     }
@@ -165,7 +174,8 @@ impl<'a> Eval<'_, 'a> {
             Kind::Method { of, name, optional, arguments } => {
                 if let Some(f) = self.sprig(of, name) {
                     if f.is_nil() {
-                        let hint = crate::sprig::closest(name).map(|c| format!(": did you mean {c}?")).unwrap_or_default();
+                        let hint =
+                            crate::sprig::closest(name).map(|c| format!(": did you mean {c}?")).unwrap_or_default();
                         return Err(Error::run(n.at, format!("sprig has no function {name}{hint}")));
                     }
                     return self.call_value(f, arguments, n.at);
@@ -247,9 +257,13 @@ impl<'a> Eval<'_, 'a> {
     }
 
     fn pointer(&self, name: &str, at: usize) -> Outcome<'a> {
-        let Some(scope) = self.scopes.last() else { return Err(Error::run(at, "cannot use pointer accessor outside predicate")) };
+        let Some(scope) = self.scopes.last() else {
+            return Err(Error::run(at, "cannot use pointer accessor outside predicate"));
+        };
         match name {
-            "" if matches!(&scope.item, Value::Function(f) if **f == builtins::NO_ELEMENT) => Err(Error::run(at, "a map has no elements by index: use keys(), values() or toPairs()")),
+            "" if matches!(&scope.item, Value::Function(f) if **f == builtins::NO_ELEMENT) => {
+                Err(Error::run(at, "a map has no elements by index: use keys(), values() or toPairs()"))
+            }
             "" => Ok(scope.item.clone()),
             "acc" => Ok(scope.accumulated.clone().unwrap_or(Value::Nil)),
             "index" => Ok(Value::Int(scope.index as i64)),
@@ -258,7 +272,13 @@ impl<'a> Eval<'_, 'a> {
     }
 
     /// Evaluates a predicate for one element.
-    pub fn with_item(&mut self, body: &'a Node, item: Value<'a>, index: usize, accumulated: Option<Value<'a>>) -> Outcome<'a> {
+    pub fn with_item(
+        &mut self,
+        body: &'a Node,
+        item: Value<'a>,
+        index: usize,
+        accumulated: Option<Value<'a>>,
+    ) -> Outcome<'a> {
         self.scopes.push(Scope { item, index, accumulated });
         let out = self.node(body);
         self.scopes.pop();
@@ -335,11 +355,10 @@ impl<'a> Eval<'_, 'a> {
         // Among each other all widths are one.
         let plain = |v: Value<'a>| v.as_int().map_or(v, Value::Int);
         let (a, b) = (plain(a), plain(b));
-        // A number is looked at in no time; a text, a list or a map may be of any size.
-        if matches!(a, Value::Text(_) | Value::List(_) | Value::Map(_)) || matches!(b, Value::Text(_) | Value::List(_) | Value::Map(_)) {
-            self.spend((crate::value::size(&a) + crate::value::size(&b)) / PARTS_A_STEP, at)?;
-        }
-        let wrong = |a: &Value, b: &Value| Err(Error::run(at, format!("invalid operation: {} {} {}", a.type_name(), op.shown(), b.type_name())));
+        self.spend(gone_through(op, &a, &b) / PARTS_A_STEP, at)?;
+        let wrong = |a: &Value, b: &Value| {
+            Err(Error::run(at, format!("invalid operation: {} {} {}", a.type_name(), op.shown(), b.type_name())))
+        };
         Ok(match op {
             Op::Equal => Value::Bool(a == b),
             Op::Differ => Value::Bool(a != b),
@@ -365,7 +384,9 @@ impl<'a> Eval<'_, 'a> {
                 if a.is_nil() || b.is_nil() {
                     return Ok(Value::Bool(false));
                 }
-                let (Value::Text(x), Value::Text(y)) = (&a, &b) else { return Err(interface(at, if matches!(a, Value::Text(_)) { &b } else { &a }, "string")) };
+                let (Value::Text(x), Value::Text(y)) = (&a, &b) else {
+                    return Err(interface(at, if matches!(a, Value::Text(_)) { &b } else { &a }, "string"));
+                };
                 Value::Bool(match op {
                     Op::Contains => x.contains(&**y),
                     Op::StartsWith => x.starts_with(&**y),
@@ -376,7 +397,9 @@ impl<'a> Eval<'_, 'a> {
                 if a.is_nil() || b.is_nil() {
                     return Ok(Value::Bool(false));
                 }
-                let (Value::Text(x), Value::Text(y)) = (&a, &b) else { return Err(interface(at, if matches!(a, Value::Text(_)) { &b } else { &a }, "string")) };
+                let (Value::Text(x), Value::Text(y)) = (&a, &b) else {
+                    return Err(interface(at, if matches!(a, Value::Text(_)) { &b } else { &a }, "string"));
+                };
                 self.spend(PATTERN, at)?;
                 let regex = crate::pattern::compile(y).map_err(|m| Error::run(at, m))?;
                 Value::Bool(regex.is_match(x))
@@ -394,7 +417,9 @@ impl<'a> Eval<'_, 'a> {
                     Value::text(format!("{x}{y}"))
                 }
                 (Value::Duration(x), Value::Duration(y)) => Value::Duration(x.wrapping_add(*y)),
-                (Value::Time(t), Value::Duration(d)) | (Value::Duration(d), Value::Time(t)) => Value::time(crate::time::shift(t, *d, at)?),
+                (Value::Time(t), Value::Duration(d)) | (Value::Duration(d), Value::Time(t)) => {
+                    Value::time(crate::time::shift(t, *d, at)?)
+                }
                 _ => match (a.as_number(), b.as_number()) {
                     (Some(x), Some(y)) => Value::Float(x + y),
                     _ => return wrong(&a, &b),
@@ -412,7 +437,9 @@ impl<'a> Eval<'_, 'a> {
             },
             Op::Multiply => match (&a, &b) {
                 (Value::Int(x), Value::Int(y)) => Value::Int(x.wrapping_mul(*y)),
-                (Value::Duration(x), Value::Int(y)) | (Value::Int(y), Value::Duration(x)) => Value::Duration(x.wrapping_mul(*y)),
+                (Value::Duration(x), Value::Int(y)) | (Value::Int(y), Value::Duration(x)) => {
+                    Value::Duration(x.wrapping_mul(*y))
+                }
                 _ => match (a.as_number(), b.as_number()) {
                     (Some(x), Some(y)) => Value::Float(x * y),
                     _ => return wrong(&a, &b),
@@ -482,6 +509,21 @@ impl<'a> Eval<'_, 'a> {
     }
 }
 
+/// Parts that an operator goes through of its operands: of a map nothing to find a key, of a list each element.
+fn gone_through(op: Op, a: &Value, b: &Value) -> u64 {
+    use crate::value::size;
+    let compound = |v: &Value| matches!(v, Value::Text(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_));
+    match (op, a, b) {
+        (Op::In, key, Value::Map(_)) => size(key),
+        (Op::In, item, Value::List(_)) if compound(item) => size(b),
+        (Op::In, _, Value::List(l)) => l.len() as u64,
+        (Op::Equal | Op::Differ, Value::List(_), Value::List(_))
+        | (Op::Equal | Op::Differ, Value::Map(_), Value::Map(_))
+        | (_, Value::Text(_), Value::Text(_)) => size(a) + size(b),
+        _ => 0,
+    }
+}
+
 /// A whole number, as an index needs it; floats lose their fraction.
 pub fn integer(v: &Value) -> Option<i64> {
     match v {
@@ -506,26 +548,37 @@ pub fn fetch<'a>(target: &Value<'a>, key: &Value<'a>, at: usize) -> Outcome<'a> 
     match (target, key) {
         (Value::Map(m @ (Dict::Json(_) | Dict::Own(..))), Value::Text(k)) => Ok(m.get(k).unwrap_or(Value::Nil)),
         // A missing member is the empty value of what the map holds.
-        (Value::Map(Dict::Keyed(..)), Value::Map(_) | Value::List(_)) => Err(Error::run(at, format!("runtime error: hash of unhashable type {}", key.type_name()))),
-        (Value::Map(m @ Dict::Keyed(_, holds)), k) => Ok(m.at(k).unwrap_or_else(|| if *holds == Holds::Lists { Value::nil_list(Holds::Any) } else { Value::Nil })),
+        (Value::Map(Dict::Keyed(..)), Value::Map(_) | Value::List(_)) => {
+            Err(Error::run(at, format!("runtime error: hash of unhashable type {}", key.type_name())))
+        }
+        (Value::Map(m @ Dict::Keyed(_, holds)), k) => {
+            Ok(m.at(k).unwrap_or_else(|| if *holds == Holds::Lists { Value::nil_list(Holds::Any) } else { Value::Nil }))
+        }
         (Value::Map(_), Value::Nil) => Ok(Value::Nil),
         (Value::List(l), _) if integer(key).is_some() => {
             let i = integer(key).unwrap_or(0);
             let index = if i < 0 { l.len() as i64 + i } else { i };
-            usize::try_from(index).ok().and_then(|i| l.get(i)).ok_or_else(|| Error::run(at, format!("index out of range: {index} (array length is {})", l.len())))
+            usize::try_from(index)
+                .ok()
+                .and_then(|i| l.get(i))
+                .ok_or_else(|| Error::run(at, format!("index out of range: {index} (array length is {})", l.len())))
         }
         (Value::Text(s), _) if integer(key).is_some() => {
             let i = integer(key).unwrap_or(0);
             let index = if i < 0 { s.len() as i64 + i } else { i };
             let byte = usize::try_from(index).ok().and_then(|i| s.as_bytes().get(i));
-            byte.map(|b| Value::Byte(*b)).ok_or_else(|| Error::run(at, format!("index out of range: {index} (array length is {})", s.len())))
+            byte.map(|b| Value::Byte(*b))
+                .ok_or_else(|| Error::run(at, format!("index out of range: {index} (array length is {})", s.len())))
         }
         (Value::Object(o), Value::Text(k)) => match (&**o, &**k) {
             (Object::Certificate { cert, .. }, "Cert") => Ok(Value::text(cert)),
             (Object::Certificate { key, .. }, "Key") => Ok(Value::text(key)),
             _ => Err(Error::run(at, format!("cannot fetch {k} from {}", target.type_name()))),
         },
-        (Value::List(_), other) => Err(Error::run(at, format!("invalid operation: int({})", if other.is_nil() { "<nil>" } else { other.type_name() }))),
+        (Value::List(_), other) => Err(Error::run(
+            at,
+            format!("invalid operation: int({})", if other.is_nil() { "<nil>" } else { other.type_name() }),
+        )),
         (target, key) => {
             let what = if target.is_nil() { "<nil>".to_owned() } else { target.type_name().to_owned() };
             Err(Error::run(at, format!("cannot fetch {} from {what}", shown(key))))
@@ -541,12 +594,15 @@ pub fn contains(needle: &Value, haystack: &Value, at: usize) -> Result<bool, Err
         Value::List(l) => Ok(l.iter().any(|v| v == *needle)),
         Value::Map(m) => match needle {
             Value::Text(k) => Ok(m.get(k).is_some()),
-            Value::Map(_) | Value::List(_) => Err(Error::run(at, format!("runtime error: hash of unhashable type {}", needle.type_name()))),
+            Value::Map(_) | Value::List(_) => {
+                Err(Error::run(at, format!("runtime error: hash of unhashable type {}", needle.type_name())))
+            }
             k if matches!(m, Dict::Keyed(..)) => Ok(m.at(k).is_some()),
             Value::Nil => Ok(false),
-            other => Err(Error::run(at, format!("cannot use {} as index to map[string]interface {{}}", other.type_name()))),
+            other => {
+                Err(Error::run(at, format!("cannot use {} as index to map[string]interface {{}}", other.type_name())))
+            }
         },
         other => Err(Error::run(at, format!("operator \"in\" not defined on {}", other.type_name()))),
     }
 }
-

@@ -104,13 +104,17 @@ fn float(f: f64) -> String {
 }
 
 pub fn from_json<'a>(source: &str, at: usize) -> Outcome<'a> {
-    let parsed = serde_json::from_str(source).or_else(|e| if source.contains("\\u") { serde_json::from_str(&without_lone_surrogates(source)) } else { Err(e) });
+    let parsed = serde_json::from_str(source).or_else(|e| {
+        if source.contains("\\u") { serde_json::from_str(&without_lone_surrogates(source)) } else { Err(e) }
+    });
     parsed.map(owned).map_err(|e| Error::run(at, format!("invalid JSON: {e}")))
 }
 
 /// Half of a surrogate pair is no character: it becomes the replacement character, as in Go.
 fn without_lone_surrogates(source: &str) -> String {
-    let unit = |i: usize| source.get(i..i + 6).filter(|e| e.starts_with("\\u")).and_then(|e| u16::from_str_radix(&e[2..], 16).ok());
+    let unit = |i: usize| {
+        source.get(i..i + 6).filter(|e| e.starts_with("\\u")).and_then(|e| u16::from_str_radix(&e[2..], 16).ok())
+    };
     let mut out = String::with_capacity(source.len());
     let mut i = 0;
     while let Some(c) = source[i..].chars().next() {
@@ -140,4 +144,3 @@ pub fn owned<'a>(v: serde_json::Value) -> Value<'a> {
         serde_json::Value::Object(m) => Value::map(m.into_iter().map(|(k, v)| (k, owned(v))).collect()),
     }
 }
-

@@ -33,7 +33,9 @@ impl Step {
 struct Filter(crate::Program);
 
 pub fn find<'a>(source: &str, path: &str) -> Result<Value<'a>, String> {
-    let root: Json = serde_json::from_str(source).map_err(|e| if source.trim().is_empty() { "unexpected end of JSON input".into() } else { format!("invalid JSON: {e}") })?;
+    let root: Json = serde_json::from_str(source).map_err(|e| {
+        if source.trim().is_empty() { "unexpected end of JSON input".into() } else { format!("invalid JSON: {e}") }
+    })?;
     let steps = parse(path)?;
     let mut found = vec![&root];
     let mut many = false;
@@ -70,18 +72,25 @@ fn kind(v: &Json) -> &'static str {
 }
 
 fn walk<'j>(v: &'j Json, step: &Step, out: &mut Vec<&'j Json>) -> Result<(), String> {
-    let target = |what: &str, wanted: &str| Err(format!("{what}: invalid token target. expected [{wanted}] got [{}]", kind(v)));
+    let target =
+        |what: &str, wanted: &str| Err(format!("{what}: invalid token target. expected [{wanted}] got [{}]", kind(v)));
     match (step, v) {
-        (Step::Key(k), Json::Object(m)) => out.push(m.get(k).ok_or_else(|| format!("key: invalid token key '{k}' not found"))?),
+        (Step::Key(k), Json::Object(m)) => {
+            out.push(m.get(k).ok_or_else(|| format!("key: invalid token key '{k}' not found"))?)
+        }
         (Step::Key(_), _) => return target("key", "map"),
         (Step::Index(i), Json::Array(l)) => out.push(at(l, *i).ok_or("index: invalid token out of range")?),
         (Step::Index(_), _) => return target("index", "array slice"),
-        (Step::FromEnd(n), Json::Array(l)) => out.push(at(l, l.len() as i64 - n).ok_or("index: invalid token out of range")?),
+        (Step::FromEnd(n), Json::Array(l)) => {
+            out.push(at(l, l.len() as i64 - n).ok_or("index: invalid token out of range")?)
+        }
         (Step::FromEnd(_), _) => return target("index", "array slice"),
         (Step::All, Json::Array(l)) => out.extend(l),
         (Step::All, Json::Object(m)) => out.extend(m.values()),
         (Step::All, _) => return target("wildcard", "array map slice"),
-        (Step::Range(from, to, by), Json::Array(l)) => out.extend(range(l.len() as i64, *from, *to, *by).filter_map(|i| l.get(i))),
+        (Step::Range(from, to, by), Json::Array(l)) => {
+            out.extend(range(l.len() as i64, *from, *to, *by).filter_map(|i| l.get(i)))
+        }
         (Step::Range(..), _) => return target("range", "array slice"),
         (Step::Union(parts), Json::Array(_) | Json::Object(_)) => {
             for part in parts {
@@ -134,7 +143,9 @@ impl Filter {
             }
             if c == '@' && quote.is_none() { source.push_str("item") } else { source.push(c) }
         }
-        crate::Program::parse(&source).map(Filter).map_err(|e| format!("filter: invalid expression {text:?}: {}", e.message))
+        crate::Program::parse(&source)
+            .map(Filter)
+            .map_err(|e| format!("filter: invalid expression {text:?}: {}", e.message))
     }
     /// What fails for an element leaves it out.
     fn takes(&self, v: &Json) -> bool {
@@ -148,8 +159,12 @@ impl Filter {
 }
 
 fn parse(path: &str) -> Result<Vec<Step>, String> {
-    let invalid = |at: usize, what: &str| format!("invalid JSONPath selector '{path}' unexpected token '{what}' at index {at}");
-    let body = path.strip_prefix('$').or_else(|| path.strip_prefix('@')).ok_or_else(|| invalid(0, &path.chars().take(1).collect::<String>()))?;
+    let invalid =
+        |at: usize, what: &str| format!("invalid JSONPath selector '{path}' unexpected token '{what}' at index {at}");
+    let body = path
+        .strip_prefix('$')
+        .or_else(|| path.strip_prefix('@'))
+        .ok_or_else(|| invalid(0, &path.chars().take(1).collect::<String>()))?;
     let mut out = Vec::new();
     let mut rest = body;
     while !rest.is_empty() {
@@ -202,7 +217,9 @@ fn closing(text: &str) -> Option<usize> {
 fn bracket(text: &str) -> Result<Step, String> {
     let text = text.trim();
     let number = |s: &str| s.trim().parse::<i64>().map_err(|_| s.trim().to_owned());
-    let quoted = |s: &str| ['\'', '"'].iter().find_map(|q| s.strip_prefix(*q).and_then(|s| s.strip_suffix(*q))).map(str::to_owned);
+    let quoted = |s: &str| {
+        ['\'', '"'].iter().find_map(|q| s.strip_prefix(*q).and_then(|s| s.strip_suffix(*q))).map(str::to_owned)
+    };
     if let Some(condition) = text.strip_prefix("?(").and_then(|t| t.strip_suffix(')')) {
         return Filter::parse(condition).map(Step::Filter);
     }

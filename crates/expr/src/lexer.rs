@@ -24,10 +24,12 @@ pub struct Spanned {
 }
 
 /// Operators that are written as words.
-const WORDS: [&str; 11] = ["in", "or", "and", "not", "contains", "startsWith", "endsWith", "matches", "let", "if", "else"];
+const WORDS: [&str; 11] =
+    ["in", "or", "and", "not", "contains", "startsWith", "endsWith", "matches", "let", "if", "else"];
 /// Longest first.
 const SYMBOLS: [&str; 26] = [
-    "??", "?.", "?:", "::", "..", "**", "==", "!=", "<=", ">=", "&&", "||", "?", ":", ".", "*", "=", "!", "<", ">", "|", ",", ";", "+", "-", "/",
+    "??", "?.", "?:", "::", "..", "**", "==", "!=", "<=", ">=", "&&", "||", "?", ":", ".", "*", "=", "!", "<", ">",
+    "|", ",", ";", "+", "-", "/",
 ];
 const MORE: [&str; 3] = ["%", "^", "#"];
 
@@ -116,7 +118,10 @@ impl Lexer<'_> {
         }
         if c.is_alphabetic() || c == '_' || c == '$' {
             let word = self.take_while(|c| c.is_alphanumeric() || c == '_' || c == '$');
-            return Ok(WORDS.iter().find(|w| **w == word).map_or_else(|| Token::Name(word.to_owned()), |w| Token::Operator(w)));
+            return Ok(WORDS
+                .iter()
+                .find(|w| **w == word)
+                .map_or_else(|| Token::Name(word.to_owned()), |w| Token::Operator(w)));
         }
         let digit_after_dot = c == '.' && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit());
         if c.is_ascii_digit() || digit_after_dot {

@@ -46,7 +46,7 @@ use ast::Node;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Functions beyond the builtins that an expression may call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Functions {
     /// The builtins of the language.
     #[default]
@@ -92,6 +92,11 @@ impl Program {
     /// The text that was parsed.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The functions that it may call.
+    pub fn functions(&self) -> Functions {
+        self.functions
     }
 
     /// Refuses what can be seen to fail without running: unknown names, and operations on variables of the wrong kind.

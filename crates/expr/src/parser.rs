@@ -130,7 +130,10 @@ impl Parser {
     fn node(&mut self, at: usize, kind: Kind) -> Result<Node, Error> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(Error::compile(at, format!("compilation failed: expression exceeds maximum allowed nodes ({MAX_NODES})")));
+            return Err(Error::compile(
+                at,
+                format!("compilation failed: expression exceeds maximum allowed nodes ({MAX_NODES})"),
+            ));
         }
         let until = self.at.checked_sub(1).map_or(0, |i| self.tokens[i].until);
         let constant = kind.is_constant();
@@ -138,7 +141,10 @@ impl Parser {
         node.span.start = node.children().iter().map(|c| c.span.start).fold(at, usize::min);
         node.height = 1 + node.children().iter().map(|c| c.height).max().unwrap_or(0);
         if node.height > MAX_HEIGHT {
-            return Err(Error::compile(at, format!("the expression chains more than {MAX_HEIGHT} operations; split it")));
+            return Err(Error::compile(
+                at,
+                format!("the expression chains more than {MAX_HEIGHT} operations; split it"),
+            ));
         }
         Ok(node)
     }
@@ -171,7 +177,10 @@ impl Parser {
     fn nested(&mut self, f: impl FnOnce(&mut Self) -> Result<Node, Error>) -> Result<Node, Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(Error::compile(self.position(), format!("the expression is nested deeper than {MAX_DEPTH} levels")));
+            return Err(Error::compile(
+                self.position(),
+                format!("the expression is nested deeper than {MAX_DEPTH} levels"),
+            ));
         }
         let out = crate::with_room(|| f(self));
         self.depth -= 1;
@@ -219,7 +228,12 @@ impl Parser {
             }
             self.advance();
             if previous == "??" && name != "??" {
-                return Err(Error::compile(at, format!("Operator ({name}) and coalesce expressions (??) cannot be mixed. Wrap either by parentheses.")));
+                return Err(Error::compile(
+                    at,
+                    format!(
+                        "Operator ({name}) and coalesce expressions (??) cannot be mixed. Wrap either by parentheses."
+                    ),
+                ));
             }
             left = if is_comparison(op) {
                 self.comparison(left, op, at, strength)?
@@ -490,12 +504,11 @@ impl Parser {
     fn call(&mut self, at: usize, name: String, mut arguments: Vec<Node>) -> Result<Node, Error> {
         if let Some(shape) = builtins::predicate(&name) {
             self.expect_bracket('(')?;
-            let mut given = arguments.len();
-            for (i, kind) in shape.iter().enumerate().skip(given) {
+            for kind in shape.iter().skip(arguments.len()) {
                 if kind.optional && self.is_bracket(')') {
                     break;
                 }
-                if given > 0 && i > 0 && !(given == 1 && i == 1 && arguments.len() == 1 && self.just_opened()) {
+                if !self.just_opened() {
                     self.expect_operator(",")?;
                     if kind.optional && self.is_bracket(')') {
                         break;
@@ -503,7 +516,6 @@ impl Parser {
                 }
                 let argument = if kind.predicate { self.predicate()? } else { self.expression(0)? };
                 arguments.push(argument);
-                given += 1;
             }
             if self.is_operator(",") {
                 self.advance();
@@ -512,7 +524,9 @@ impl Parser {
             return self.node(at, Kind::Builtin { name, arguments });
         }
         let arguments = self.arguments(arguments)?;
-        if builtins::is_builtin(&name) || (self.functions == Functions::Metadata && builtins::is_metadata_function(&name)) {
+        if builtins::is_builtin(&name)
+            || (self.functions == Functions::Metadata && builtins::is_metadata_function(&name))
+        {
             return self.node(at, Kind::Builtin { name, arguments });
         }
         let callee = self.node(at, Kind::Name(name))?;
@@ -598,7 +612,9 @@ impl Parser {
         self.advance();
         let (of, chained) = unchain(node);
         let of = Box::new(of);
-        let end = |p: &mut Self| -> Result<Option<Box<Node>>, Error> { if p.is_bracket(']') { Ok(None) } else { Ok(Some(Box::new(p.expression(0)?))) } };
+        let end = |p: &mut Self| -> Result<Option<Box<Node>>, Error> {
+            if p.is_bracket(']') { Ok(None) } else { Ok(Some(Box::new(p.expression(0)?))) }
+        };
         let kind = if self.is_operator(":") {
             self.advance();
             Kind::Slice { of, from: None, to: end(self)? }

@@ -56,7 +56,9 @@ fn translate(pattern: &str) -> Result<String, String> {
                 out.push(']');
             }
             ('{', false) => match repetition(&chars[i..]) {
-                Some((most, text)) if most > MAX_REPEAT => return Err(format!("error parsing regexp: invalid repeat count: `{text}`")),
+                Some((most, text)) if most > MAX_REPEAT => {
+                    return Err(format!("error parsing regexp: invalid repeat count: `{text}`"));
+                }
                 Some((_, text)) => {
                     out.push_str(&text);
                     i += text.len();
@@ -75,7 +77,9 @@ fn translate(pattern: &str) -> Result<String, String> {
 
 /// Writes what an escape at `i` means and tells how long it is.
 fn escape(chars: &[char], i: usize, class: bool, out: &mut String) -> Result<usize, String> {
-    let Some(&c) = chars.get(i + 1) else { return Err("error parsing regexp: trailing backslash at end of expression: ``".into()) };
+    let Some(&c) = chars.get(i + 1) else {
+        return Err("error parsing regexp: trailing backslash at end of expression: ``".into());
+    };
     match c {
         'd' => out.push_str("[0-9]"),
         'D' => out.push_str("[^0-9]"),
@@ -128,7 +132,10 @@ fn describe(pattern: &str, e: &regex::Error) -> String {
         return format!("error parsing regexp: missing closing ]: `{pattern}`");
     }
     if text.contains("repetition operator missing expression") {
-        return format!("error parsing regexp: missing argument to repetition operator: `{}`", pattern.chars().take(1).collect::<String>());
+        return format!(
+            "error parsing regexp: missing argument to repetition operator: `{}`",
+            pattern.chars().take(1).collect::<String>()
+        );
     }
     let last = text.lines().last().unwrap_or("").trim_start_matches("error: ");
     format!("error parsing regexp: {last}: `{pattern}`")

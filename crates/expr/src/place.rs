@@ -17,7 +17,9 @@ impl<'a> Eval<'_, 'a> {
             Kind::Member { of, property, optional: false } => {
                 let Kind::Text(key) = &property.kind else { return None };
                 match self.place(of)? {
-                    Place::Map(m) | Place::Json(serde_json::Value::Object(m)) => Some(m.get(key).map_or(Place::Missing, Place::Json)),
+                    Place::Map(m) | Place::Json(serde_json::Value::Object(m)) => {
+                        Some(m.get(key).map_or(Place::Missing, Place::Json))
+                    }
                     _ => None,
                 }
             }
@@ -88,7 +90,9 @@ pub fn equals(v: &Value, n: &Node) -> bool {
         (Kind::Int(i), v) => *v == Value::Int(*i),
         (Kind::Float(f), v) => *v == Value::Float(*f),
         (Kind::Text(s), Value::Text(x)) => **s == **x,
-        (Kind::List(items), Value::List(l)) => !v.is_nil() && items.len() == l.len() && items.iter().zip(l.iter()).all(|(i, x)| equals(&x, i)),
+        (Kind::List(items), Value::List(l)) => {
+            !v.is_nil() && items.len() == l.len() && items.iter().zip(l.iter()).all(|(i, x)| equals(&x, i))
+        }
         _ => false,
     }
 }

@@ -106,7 +106,20 @@ pub fn show_duration(d: i64) -> String {
     }
 }
 
-pub const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+pub const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
 pub const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 pub fn weekday(t: &Zoned) -> &'static str {
@@ -126,8 +139,43 @@ pub fn zone(name: &str) -> Result<TimeZone, String> {
 
 /// The parts that a layout is made of, longest first where one begins another.
 const PARTS: [&str; 37] = [
-    "January", "Jan", "Monday", "Mon", "MST", "002", "01", "02", "03", "04", "05", "06", "2006", "_2006", "__2", "_2", "15", "PM", "pm", "-070000", "-07:00:00", "-0700", "-07:00", "-07",
-    "Z070000", "Z07:00:00", "Z0700", "Z07:00", "Z07", "1", "2", "3", "4", "5", "000", "999", ",",
+    "January",
+    "Jan",
+    "Monday",
+    "Mon",
+    "MST",
+    "002",
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "2006",
+    "_2006",
+    "__2",
+    "_2",
+    "15",
+    "PM",
+    "pm",
+    "-070000",
+    "-07:00:00",
+    "-0700",
+    "-07:00",
+    "-07",
+    "Z070000",
+    "Z07:00:00",
+    "Z0700",
+    "Z07:00",
+    "Z07",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "000",
+    "999",
+    ",",
 ];
 
 /// The next part of a layout: what comes before it, the part, and what follows.
@@ -144,14 +192,20 @@ fn split(layout: &str) -> Option<(&str, String, &str)> {
             }
             continue;
         }
-        let found = PARTS.iter().filter(|p| p.len() > 1 || p.chars().all(|c| c.is_ascii_digit())).filter(|p| **p != "000" && **p != "999" && rest.starts_with(**p)).max_by_key(|p| p.len());
+        let found = PARTS
+            .iter()
+            .filter(|p| p.len() > 1 || p.chars().all(|c| c.is_ascii_digit()))
+            .filter(|p| **p != "000" && **p != "999" && rest.starts_with(**p))
+            .max_by_key(|p| p.len());
         if let Some(p) = found {
             // "_2006" is a blank and a year.
             if *p == "_2006" {
                 return Some((&layout[..i + 1], "2006".into(), &rest[5..]));
             }
             // "Jan" must not be the start of another word.
-            if *p == "Jan" && rest[3..].starts_with(|c: char| c.is_ascii_lowercase()) || *p == "Mon" && rest[3..].starts_with(|c: char| c.is_ascii_lowercase()) {
+            if *p == "Jan" && rest[3..].starts_with(|c: char| c.is_ascii_lowercase())
+                || *p == "Mon" && rest[3..].starts_with(|c: char| c.is_ascii_lowercase())
+            {
                 continue;
             }
             return Some((&layout[..i], (*p).to_owned(), &rest[p.len()..]));
@@ -242,8 +296,15 @@ fn zone_name(t: &Zoned) -> String {
 
 /// Layouts that `date` tries when none is given.
 const KNOWN: [&str; 9] = [
-    "2006-01-02", "15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z07:00", "02 Jan 06 15:04 MST", "Monday, 02-Jan-06 15:04:05 MST", "Mon, 02 Jan 2006 15:04:05 MST",
-    "Mon, 02 Jan 2006 15:04:05 -0700", "Mon Jan _2 15:04:05 2006",
+    "2006-01-02",
+    "15:04:05",
+    "2006-01-02 15:04:05",
+    "2006-01-02T15:04:05Z07:00",
+    "02 Jan 06 15:04 MST",
+    "Monday, 02-Jan-06 15:04:05 MST",
+    "Mon, 02 Jan 2006 15:04:05 MST",
+    "Mon, 02 Jan 2006 15:04:05 -0700",
+    "Mon Jan _2 15:04:05 2006",
 ];
 
 /// Reads a time in any of the usual layouts.
@@ -253,7 +314,8 @@ pub fn parse_any(text: &str, zone: &TimeZone) -> Option<Zoned> {
 
 /// Reads a time by a layout of Go.
 pub fn parse(text: &str, layout: &str, zone: &TimeZone) -> Option<Zoned> {
-    let (mut year, mut month, mut day, mut hour, mut minute, mut second, mut nanos) = (0i16, 1i8, 1i8, 0i8, 0i8, 0i8, 0i32);
+    let (mut year, mut month, mut day, mut hour, mut minute, mut second, mut nanos) =
+        (0i16, 1i8, 1i8, 0i8, 0i8, 0i8, 0i32);
     let (mut afternoon, mut at_offset) = (None, None);
     let (mut rest_text, mut rest_layout) = (text, layout);
     loop {
@@ -276,26 +338,74 @@ pub fn parse(text: &str, layout: &str, zone: &TimeZone) -> Option<Zoned> {
             })
         };
         let used = match part.as_str() {
-            "2006" => { let (v, n) = number(4, 4)?; year = v as i16; n }
-            "06" => { let (v, n) = number(2, 2)?; year = if v >= 69 { 1900 + v as i16 } else { 2000 + v as i16 }; n }
-            "01" => { let (v, n) = number(2, 2)?; month = v as i8; n }
-            "1" => { let (v, n) = number(1, 2)?; month = v as i8; n }
-            "January" => { let (i, n) = word(&MONTHS, false)?; month = i as i8 + 1; n }
-            "Jan" => { let (i, n) = word(&MONTHS, true)?; month = i as i8 + 1; n }
+            "2006" => {
+                let (v, n) = number(4, 4)?;
+                year = v as i16;
+                n
+            }
+            "06" => {
+                let (v, n) = number(2, 2)?;
+                year = if v >= 69 { 1900 + v as i16 } else { 2000 + v as i16 };
+                n
+            }
+            "01" => {
+                let (v, n) = number(2, 2)?;
+                month = v as i8;
+                n
+            }
+            "1" => {
+                let (v, n) = number(1, 2)?;
+                month = v as i8;
+                n
+            }
+            "January" => {
+                let (i, n) = word(&MONTHS, false)?;
+                month = i as i8 + 1;
+                n
+            }
+            "Jan" => {
+                let (i, n) = word(&MONTHS, true)?;
+                month = i as i8 + 1;
+                n
+            }
             "Monday" => word(&DAYS, false)?.1,
             "Mon" => word(&DAYS, true)?.1,
-            "02" => { let (v, n) = number(2, 2)?; day = v as i8; n }
-            "2" => { let (v, n) = number(1, 2)?; day = v as i8; n }
+            "02" => {
+                let (v, n) = number(2, 2)?;
+                day = v as i8;
+                n
+            }
+            "2" => {
+                let (v, n) = number(1, 2)?;
+                day = v as i8;
+                n
+            }
             "_2" => {
                 let blank = rest_text.len() - rest_text.trim_start_matches(' ').len();
                 let digits = rest_text[blank..].bytes().take(2).take_while(u8::is_ascii_digit).count();
                 day = rest_text[blank..blank + digits].parse().ok()?;
                 blank + digits
             }
-            "15" | "03" => { let (v, n) = number(2, 2)?; hour = v as i8; n }
-            "3" => { let (v, n) = number(1, 2)?; hour = v as i8; n }
-            "04" => { let (v, n) = number(2, 2)?; minute = v as i8; n }
-            "4" => { let (v, n) = number(1, 2)?; minute = v as i8; n }
+            "15" | "03" => {
+                let (v, n) = number(2, 2)?;
+                hour = v as i8;
+                n
+            }
+            "3" => {
+                let (v, n) = number(1, 2)?;
+                hour = v as i8;
+                n
+            }
+            "04" => {
+                let (v, n) = number(2, 2)?;
+                minute = v as i8;
+                n
+            }
+            "4" => {
+                let (v, n) = number(1, 2)?;
+                minute = v as i8;
+                n
+            }
             "05" | "5" => {
                 let (v, mut n) = number(if part == "05" { 2 } else { 1 }, 2)?;
                 second = v as i8;
@@ -312,21 +422,47 @@ pub fn parse(text: &str, layout: &str, zone: &TimeZone) -> Option<Zoned> {
             "PM" | "pm" => {
                 let half = rest_text.get(..2)?;
                 afternoon = Some(half.eq_ignore_ascii_case("pm"));
-                if !half.eq_ignore_ascii_case("am") && afternoon != Some(true) { return None }
+                if !half.eq_ignore_ascii_case("am") && afternoon != Some(true) {
+                    return None;
+                }
                 2
             }
             "MST" => {
                 let n = rest_text.bytes().take_while(u8::is_ascii_uppercase).count();
-                if !(3..=5).contains(&n) { return None }
-                if matches!(&rest_text[..n], "UTC" | "GMT") { at_offset = Some(0) }
+                if !(3..=5).contains(&n) {
+                    return None;
+                }
+                if matches!(&rest_text[..n], "UTC" | "GMT") {
+                    at_offset = Some(0)
+                }
                 n
             }
-            p if p.starts_with('Z') && rest_text.starts_with('Z') => { at_offset = Some(0); 1 }
+            p if p.starts_with('Z') && rest_text.starts_with('Z') => {
+                at_offset = Some(0);
+                1
+            }
             p if p.starts_with(['Z', '-']) => {
-                let sign = match rest_text.bytes().next()? { b'+' => 1, b'-' => -1, _ => return None };
+                let sign = match rest_text.bytes().next()? {
+                    b'+' => 1,
+                    b'-' => -1,
+                    _ => return None,
+                };
                 let colon = p.contains(':');
                 let digits = rest_text.get(1..3)?.parse::<i32>().ok()?;
-                let (minutes, n) = if p.len() <= 3 { (0, 3) } else if colon { (rest_text.get(4..6).filter(|_| rest_text.as_bytes().get(3) == Some(&b':'))?.parse::<i32>().ok()?, 6) } else { (rest_text.get(3..5)?.parse::<i32>().ok()?, 5) };
+                let (minutes, n) = if p.len() <= 3 {
+                    (0, 3)
+                } else if colon {
+                    (
+                        rest_text
+                            .get(4..6)
+                            .filter(|_| rest_text.as_bytes().get(3) == Some(&b':'))?
+                            .parse::<i32>()
+                            .ok()?,
+                        6,
+                    )
+                } else {
+                    (rest_text.get(3..5)?.parse::<i32>().ok()?, 5)
+                };
                 at_offset = Some(sign * (digits * 3600 + minutes * 60));
                 n
             }
@@ -339,7 +475,11 @@ pub fn parse(text: &str, layout: &str, zone: &TimeZone) -> Option<Zoned> {
         };
         rest_text = rest_text.get(used..)?;
     }
-    hour = match (afternoon, hour) { (Some(true), h) if h < 12 => h + 12, (Some(false), 12) => 0, (_, h) => h };
+    hour = match (afternoon, hour) {
+        (Some(true), h) if h < 12 => h + 12,
+        (Some(false), 12) => 0,
+        (_, h) => h,
+    };
     let date = civil::DateTime::new(year, month, day, hour, minute, second, nanos).ok()?;
     match at_offset {
         Some(0) => date.to_zoned(TimeZone::UTC).ok(),

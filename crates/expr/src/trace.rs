@@ -3,7 +3,7 @@
 use crate::Program;
 use crate::ast::{Kind, Node, Op};
 use crate::eval::{Limits, run};
-use crate::value::{Value};
+use crate::value::Value;
 use crate::variables::Variables;
 use std::fmt;
 
@@ -49,7 +49,12 @@ pub fn explain<'a>(program: &'a Program, variables: &Variables<'a>) -> Part {
     let mut explainer = Explainer { program, variables, left: PARTS };
     match program.check(variables) {
         Ok(()) => explainer.part(program.root(), true),
-        Err(e) => Part { source: program.source().to_owned(), outcome: Outcome::Failed(e.to_string()), decisive: true, parts: Vec::new() },
+        Err(e) => Part {
+            source: program.source().to_owned(),
+            outcome: Outcome::Failed(e.to_string()),
+            decisive: true,
+            parts: Vec::new(),
+        },
     }
 }
 
@@ -93,7 +98,16 @@ fn operands(n: &Node) -> Vec<&Node> {
     match &n.kind {
         // A place is looked at as a whole, and what is inside a predicate has a value per element.
         Kind::Member { .. } | Kind::Chain(_) | Kind::Predicate(_) | Kind::Let { .. } | Kind::Sequence(_) => Vec::new(),
-        _ => n.children().into_iter().filter(|c| !matches!(c.kind, Kind::Predicate(_) | Kind::Nil | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_))).collect(),
+        _ => n
+            .children()
+            .into_iter()
+            .filter(|c| {
+                !matches!(
+                    c.kind,
+                    Kind::Predicate(_) | Kind::Nil | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_)
+                )
+            })
+            .collect(),
     }
 }
 
@@ -117,9 +131,15 @@ impl<'a> Explainer<'_, 'a> {
                 break;
             }
             let part = match decided {
-                true => Part { source: text(child, self.program).to_owned(), outcome: Outcome::NotEvaluated, decisive: false, parts: Vec::new() },
+                true => Part {
+                    source: text(child, self.program).to_owned(),
+                    outcome: Outcome::NotEvaluated,
+                    decisive: false,
+                    parts: Vec::new(),
+                },
                 // What is false decides where truth values meet; what fails does anywhere.
-                false => self.part(child, decisive && (found.is_err() || matches!(n.kind, Kind::Binary(Op::And | Op::Or, ..)))),
+                false => self
+                    .part(child, decisive && (found.is_err() || matches!(n.kind, Kind::Binary(Op::And | Op::Or, ..)))),
             };
             // The operators that stop at the first part that decides.
             let stops = match &n.kind {
@@ -127,7 +147,8 @@ impl<'a> Explainer<'_, 'a> {
                 Kind::Binary(Op::Or, ..) => "true",
                 _ => "",
             };
-            decided |= matches!(&part.outcome, Outcome::Value(v) if v == stops) || matches!(part.outcome, Outcome::Failed(_));
+            decided |=
+                matches!(&part.outcome, Outcome::Value(v) if v == stops) || matches!(part.outcome, Outcome::Failed(_));
             parts.push(part);
         }
         let outcome = match found {

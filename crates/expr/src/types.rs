@@ -1,6 +1,6 @@
 //! The types that the check knows, and the kinds of variables.
 
-use crate::value::{Value};
+use crate::value::Value;
 use crate::variables::Variables;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

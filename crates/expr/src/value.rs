@@ -324,8 +324,12 @@ impl<'a> Value<'a> {
             }
             Value::List(List::Nil(_)) => serde_json::Value::Null,
             Value::List(l) => l.iter().map(|v| v.to_json()).collect::<Result<Vec<_>, _>>()?.into(),
-            Value::Map(Dict::Keyed(..)) | Value::Function(_) => return Err(format!("json: unsupported type: {}", self.type_name())),
-            Value::Map(m) => m.iter().map(|(k, v)| Ok((k.into_owned(), v.to_json()?))).collect::<Result<Map<_, _>, String>>()?.into(),
+            Value::Map(Dict::Keyed(..)) | Value::Function(_) => {
+                return Err(format!("json: unsupported type: {}", self.type_name()));
+            }
+            Value::Map(m) => {
+                m.iter().map(|(k, v)| Ok((k.into_owned(), v.to_json()?))).collect::<Result<Map<_, _>, String>>()?.into()
+            }
             Value::Time(t) => crate::time::rfc3339(t).into(),
             Value::Object(o) => match &**o {
                 Object::Month(n) | Object::Weekday(n) => (*n).into(),
@@ -425,7 +429,9 @@ impl<'a> Dict<'a> {
         match self {
             Dict::Json(m) => m.get(key).map(Value::json),
             Dict::Own(m, _) => m.get(key).cloned(),
-            Dict::Keyed(m, _) => m.iter().find(|(k, _)| matches!(k, Value::Text(t) if **t == *key)).map(|(_, v)| v.clone()),
+            Dict::Keyed(m, _) => {
+                m.iter().find(|(k, _)| matches!(k, Value::Text(t) if **t == *key)).map(|(_, v)| v.clone())
+            }
         }
     }
     /// The member under a key of any type; types have to agree.
@@ -478,12 +484,19 @@ impl<'a> Value<'a> {
         match (self, other) {
             (Value::Nil, Value::Nil) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Int(a), Value::Int(b)) | (Value::Int64(a), Value::Int64(b)) | (Value::Duration(a), Value::Duration(b)) => a == b,
+            (Value::Int(a), Value::Int(b))
+            | (Value::Int64(a), Value::Int64(b))
+            | (Value::Duration(a), Value::Duration(b)) => a == b,
             (Value::Byte(a), Value::Byte(b)) => a == b,
             (Value::Float(a), Value::Float(b)) => a == b,
             (Value::Text(a), Value::Text(b)) => a == b,
             (Value::Bytes(a), Value::Bytes(b)) => a == b,
-            (Value::List(a), Value::List(b)) => a.holds() == b.holds() && self.is_nil() == other.is_nil() && a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| x.same(&y)),
+            (Value::List(a), Value::List(b)) => {
+                a.holds() == b.holds()
+                    && self.is_nil() == other.is_nil()
+                    && a.len() == b.len()
+                    && a.iter().zip(b.iter()).all(|(x, y)| x.same(&y))
+            }
             (Value::Map(a), Value::Map(b)) => self.type_name() == other.type_name() && a.same(b),
             (Value::Time(a), Value::Time(b)) => a.timestamp() == b.timestamp(),
             (Value::Object(a), Value::Object(b)) => a == b,

@@ -72,4 +72,3 @@ impl<'a> Variables<'a> {
         Value::map(self.entries.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect())
     }
 }
-

@@ -13,7 +13,9 @@ fn message(source: &str) -> String {
     };
     // A fifth of the usual steps, so that reaching them is quick in a debug build.
     let limits = Limits { steps: 200_000, ..Limits::default() };
-    program.run_within(&Variables::new().with("payload", &payload), limits).map_or_else(|e| e.message.clone(), |v| format!("no error: {}", v.type_name()))
+    program
+        .run_within(&Variables::new().with("payload", &payload), limits)
+        .map_or_else(|e| e.message.clone(), |v| format!("no error: {}", v.type_name()))
 }
 
 #[test]

@@ -45,10 +45,13 @@ fn chance_has_the_promised_shape() {
 fn what_is_encrypted_comes_back_and_certificates_chain() {
     assert_eq!(run("sprig.decryptAES('key', sprig.encryptAES('key', 'plain text'))"), "plain text");
     // Two keys of 2048 bits are made here: each counts for 300,000 steps.
-    let signed = run("let ca = sprig.genCA('root', 10); let c = sprig.genSignedCert('leaf', ['127.0.0.1'], ['localhost'], 5, ca); c.Cert + c.Key + ca.Cert");
+    let signed = run(
+        "let ca = sprig.genCA('root', 10); let c = sprig.genSignedCert('leaf', ['127.0.0.1'], ['localhost'], 5, ca); c.Cert + c.Key + ca.Cert",
+    );
     assert_eq!(signed.matches("BEGIN CERTIFICATE").count(), 2);
     assert_eq!(signed.matches("BEGIN RSA PRIVATE KEY").count(), 1);
-    let program = Program::parse_with("sprig.genPrivateKey('rsa') + sprig.genPrivateKey('rsa')", Functions::Metadata).unwrap();
+    let program =
+        Program::parse_with("sprig.genPrivateKey('rsa') + sprig.genPrivateKey('rsa')", Functions::Metadata).unwrap();
     let limits = expr::Limits { steps: 1000, ..Default::default() };
     assert!(program.run_within(&Variables::new(), limits).unwrap_err().message.contains("step budget exceeded"));
 }

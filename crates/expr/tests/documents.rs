@@ -20,7 +20,8 @@ fn the_examples_of_the_document_give_what_it_says() {
         }
         let Some((source, expected)) = line.split_once(" ⇒ ") else { continue };
         seen += 1;
-        let given = Program::parse_with(source.trim(), functions).and_then(|p| p.run(&variables).map(|v| v.to_json_text().unwrap()));
+        let given = Program::parse_with(source.trim(), functions)
+            .and_then(|p| p.run(&variables).map(|v| v.to_json_text().unwrap()));
         let given = given.unwrap_or_else(|e| format!("error: {}", e.message));
         if given != expected.trim() {
             wrong.push(format!("{source}: {given}, not {expected}"));

@@ -21,10 +21,46 @@ impl Random {
 }
 
 const PATHS: [&str; 20] = [
-    "payload.a", "payload.b", "payload.a.b", "payload.a.b.c", "payload['x-y']", "payload.list", "payload.list[0]", "payload.list[-1].a", "payload.a?.b", "payload.a?.b.c", "payload?.b?.c", "payload[0]",
-    "metadata['x-event']", "metadata['x-event'][0]", "metadata['x-none']", "metadata['x-none'][0]", "discriminator", "namespace", "payload", "payload.flag",
+    "payload.a",
+    "payload.b",
+    "payload.a.b",
+    "payload.a.b.c",
+    "payload['x-y']",
+    "payload.list",
+    "payload.list[0]",
+    "payload.list[-1].a",
+    "payload.a?.b",
+    "payload.a?.b.c",
+    "payload?.b?.c",
+    "payload[0]",
+    "metadata['x-event']",
+    "metadata['x-event'][0]",
+    "metadata['x-none']",
+    "metadata['x-none'][0]",
+    "discriminator",
+    "namespace",
+    "payload",
+    "payload.flag",
 ];
-const CONSTANTS: [&str; 17] = ["'a'", "'ab'", "''", "1", "1.0", "-0.0", "0", "2.5", "true", "false", "nil", "['a']", "['a', 'b']", "[1]", "[]", "[['a']]", "'push'"];
+const CONSTANTS: [&str; 17] = [
+    "'a'",
+    "'ab'",
+    "''",
+    "1",
+    "1.0",
+    "-0.0",
+    "0",
+    "2.5",
+    "true",
+    "false",
+    "nil",
+    "['a']",
+    "['a', 'b']",
+    "[1]",
+    "[]",
+    "[['a']]",
+    "'push'",
+];
 
 fn part(r: &mut Random) -> String {
     let p = r.of(&PATHS);
@@ -110,7 +146,7 @@ fn the_index_says_what_evaluating_all_would_say() {
         let mut r = Random(seed + round as u64 * 7919);
         let mut index = Index::default();
         let mut all: BTreeMap<usize, Arc<Program>> = BTreeMap::new();
-        let mut kept: Vec<(Index<usize>, BTreeMap<usize, Arc<Program>>)> = Vec::new();
+        let mut kept = Vec::new();
         for step in 0..30 {
             for _ in 0..12 {
                 let owner = r.below(200);
@@ -129,7 +165,11 @@ fn the_index_says_what_evaluating_all_would_say() {
             }
             for _ in 0..4 {
                 let (payload, metadata, discriminator) = event(&mut r);
-                let variables = Variables::new().with_text("namespace", "a").with_text("discriminator", discriminator).with("metadata", &metadata).with("payload", &payload);
+                let variables = Variables::new()
+                    .with_text("namespace", "a")
+                    .with_text("discriminator", discriminator)
+                    .with("metadata", &metadata)
+                    .with("payload", &payload);
                 // What was cloned earlier still answers as it did then.
                 for (index, all) in kept.iter().chain([&(index.clone(), all.clone())]) {
                     let answer = index.ask(&variables);
@@ -143,10 +183,18 @@ fn the_index_says_what_evaluating_all_would_say() {
                     };
                     answer.matched.iter().for_each(|s| tell(s, "match".into()));
                     answer.others.iter().for_each(|(s, v)| tell(s, format!("gives {}", v.shown())));
-                    answer.failed.iter().for_each(|(e, group)| group.iter().for_each(|s| tell(s, format!("fails: {}", e.message))));
+                    answer
+                        .failed
+                        .iter()
+                        .for_each(|(e, group)| group.iter().for_each(|s| tell(s, format!("fails: {}", e.message))));
                     for (owner, p) in all {
                         let theirs = said(p.run(&variables));
-                        assert_eq!(ours.get(owner), theirs.as_ref(), "round {round}: {} for payload {payload}, metadata {metadata}, discriminator {discriminator:?}", p.source());
+                        assert_eq!(
+                            ours.get(owner),
+                            theirs.as_ref(),
+                            "round {round}: {} for payload {payload}, metadata {metadata}, discriminator {discriminator:?}",
+                            p.source()
+                        );
                     }
                     assert!(ours.keys().all(|o| all.contains_key(o)));
                 }
@@ -170,7 +218,10 @@ fn only_what_can_match_is_evaluated() {
     }
     let ask = |payload: Json, discriminator: &str| {
         let metadata = json!({"x-argo-e2e": ["true"]});
-        let variables = Variables::new().with_text("discriminator", discriminator).with("metadata", &metadata).with("payload", &payload);
+        let variables = Variables::new()
+            .with_text("discriminator", discriminator)
+            .with("metadata", &metadata)
+            .with("payload", &payload);
         let answer = index.ask(&variables);
         let mut matched: Vec<i32> = answer.matched.iter().flat_map(|s| s.owners().copied()).collect();
         matched.sort_unstable();
@@ -182,7 +233,10 @@ fn only_what_can_match_is_evaluated() {
     assert_eq!(ask(full.clone(), "d-8"), (vec![5, 6, 7, 8], vec![]));
     assert_eq!(ask(full, "none"), (vec![5, 6, 7], vec![]));
     // An event without a repository fails a quarter of them, for one reason, found once.
-    assert_eq!(ask(json!({"message": "m"}), "d-0"), (vec![0], vec![("cannot fetch full_name from <nil>".into(), 2500)]));
+    assert_eq!(
+        ask(json!({"message": "m"}), "d-0"),
+        (vec![0], vec![("cannot fetch full_name from <nil>".into(), 2500)])
+    );
     // So does one that is no object, before anything is evaluated.
     let (matched, failed) = ask(json!("text"), "d-0");
     assert!(matched.is_empty());

@@ -75,8 +75,12 @@ pub enum BindingResult {
         workflow: String,
     },
     /// The selector was false; the part that made it so.
-    NotMatched { because: String },
-    Error { message: String },
+    NotMatched {
+        because: String,
+    },
+    Error {
+        message: String,
+    },
 }
 
 /// What became of an event.

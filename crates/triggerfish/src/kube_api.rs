@@ -73,7 +73,8 @@ pub fn path(plural: &str, namespace: &str, name: &str) -> String {
 }
 
 /// What is escaped in a segment of a path: all but RFC 3986's unreserved characters.
-const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub fn encode(segment: &str) -> String {
     percent_encoding::utf8_percent_encode(segment, RESERVED).to_string()
@@ -88,9 +89,17 @@ impl Api {
         &self.client
     }
 
-    async fn send<T: DeserializeOwned>(&self, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> Result<T, Refusal> {
-        let request = Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content_type).body(body);
-        let request = request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<T, Refusal> {
+        let request =
+            Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content_type).body(body);
+        let request =
+            request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
         self.client.request::<T>(request).await.map_err(refusal)
     }
 
@@ -99,29 +108,64 @@ impl Api {
     }
     /// An answer that is text, such as a log.
     pub async fn text(&self, path: &str) -> Result<String, Refusal> {
-        let request = Request::builder().uri(path).body(Vec::new()).map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+        let request = Request::builder().uri(path).body(Vec::new()).map_err(|e| Refusal {
+            code: 400,
+            reason: "BadRequest".into(),
+            message: e.to_string(),
+        })?;
         self.client.request_text(request).await.map_err(refusal)
     }
 
     /// A list or object as a table with columns.
     pub async fn table(&self, path: &str) -> Result<Value, Refusal> {
-        let request = Request::builder().uri(path).header(http::header::ACCEPT, "application/json;as=Table;v=v1;g=meta.k8s.io").body(Vec::new());
-        let request = request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+        let request = Request::builder()
+            .uri(path)
+            .header(http::header::ACCEPT, "application/json;as=Table;v=v1;g=meta.k8s.io")
+            .body(Vec::new());
+        let request =
+            request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
         self.client.request::<Value>(request).await.map_err(refusal)
     }
 
     /// Posts an event to the REST interface.
-    pub async fn event(&self, namespace: &str, discriminator: &str, payload: &Value, headers: &[(&str, &str)]) -> Result<Value, Refusal> {
-        let mut request = Request::builder().method("POST").uri(format!("/api/v1/events/{}/{}", encode(namespace), encode(discriminator)));
+    pub async fn event(
+        &self,
+        namespace: &str,
+        discriminator: &str,
+        payload: &Value,
+        headers: &[(&str, &str)],
+    ) -> Result<Value, Refusal> {
+        let mut request = Request::builder().method("POST").uri(format!(
+            "/api/v1/events/{}/{}",
+            encode(namespace),
+            encode(discriminator)
+        ));
         for (k, v) in headers {
             request = request.header(*k, *v);
         }
-        let request = request.body(serde_json::to_vec(payload).unwrap_or_default()).map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+        let request = request.body(serde_json::to_vec(payload).unwrap_or_default()).map_err(|e| Refusal {
+            code: 400,
+            reason: "BadRequest".into(),
+            message: e.to_string(),
+        })?;
         let response = self.client.send(request.map(kube::client::Body::from)).await.map_err(refusal)?;
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await.map_err(|e| Refusal { code: 0, reason: String::new(), message: e.to_string() })?.to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|e| Refusal { code: 0, reason: String::new(), message: e.to_string() })?
+            .to_bytes();
         let v: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if status == 200 { Ok(v) } else { Err(Refusal { code: status, reason: String::new(), message: v["message"].as_str().unwrap_or("the server refused the event").to_owned() }) }
+        if status == 200 {
+            Ok(v)
+        } else {
+            Err(Refusal {
+                code: status,
+                reason: String::new(),
+                message: v["message"].as_str().unwrap_or("the server refused the event").to_owned(),
+            })
+        }
     }
 
     pub async fn create(&self, path: &str, o: &Value) -> Result<Value, Refusal> {
@@ -129,15 +173,25 @@ impl Api {
     }
     /// Creates without looking at what was made.
     pub async fn create_blindly(&self, path: &str, o: &Value) -> Result<(), Refusal> {
-        self.send::<IgnoredAny>("POST", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await.map(drop)
+        self.send::<IgnoredAny>("POST", path, "application/json", serde_json::to_vec(o).unwrap_or_default())
+            .await
+            .map(drop)
     }
     /// Patches without looking at what became of it.
     pub async fn merge_blindly(&self, path: &str, patch: &Value) -> Result<(), Refusal> {
-        self.send::<IgnoredAny>("PATCH", path, "application/merge-patch+json", serde_json::to_vec(patch).unwrap_or_default()).await.map(drop)
+        self.send::<IgnoredAny>(
+            "PATCH",
+            path,
+            "application/merge-patch+json",
+            serde_json::to_vec(patch).unwrap_or_default(),
+        )
+        .await
+        .map(drop)
     }
     /// Replaces; the answer is the version that was written.
     pub async fn replace(&self, path: &str, o: &Value) -> Result<String, Refusal> {
-        let written: Written = self.send("PUT", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await?;
+        let written: Written =
+            self.send("PUT", path, "application/json", serde_json::to_vec(o).unwrap_or_default()).await?;
         Ok(written.metadata.resource_version)
     }
     pub async fn update(&self, path: &str, o: &Value) -> Result<Value, Refusal> {
@@ -149,17 +203,33 @@ impl Api {
     /// Server-side apply; the answer is what the server warns of.
     pub async fn apply(&self, path: &str, o: &Value) -> Result<Vec<String>, Refusal> {
         let body = serde_json::to_vec(o).unwrap_or_default();
-        let request = Request::builder().method("PATCH").uri(path).header(http::header::CONTENT_TYPE, "application/apply-patch+yaml").body(body.into());
-        let request = request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
+        let request = Request::builder()
+            .method("PATCH")
+            .uri(path)
+            .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
+            .body(body.into());
+        let request =
+            request.map_err(|e| Refusal { code: 400, reason: "BadRequest".into(), message: e.to_string() })?;
         let response = self.client.send(request).await.map_err(refusal)?;
         let code = response.status().as_u16();
         // `299 - "text"`
-        let warnings = response.headers().get_all(http::header::WARNING).iter().filter_map(|w| std::str::from_utf8(w.as_bytes()).ok()?.splitn(3, ' ').nth(2).and_then(|quoted| serde_json::from_str(quoted).ok()));
+        let warnings = response.headers().get_all(http::header::WARNING).iter().filter_map(|w| {
+            std::str::from_utf8(w.as_bytes())
+                .ok()?
+                .splitn(3, ' ')
+                .nth(2)
+                .and_then(|quoted| serde_json::from_str(quoted).ok())
+        });
         let warnings: Vec<String> = warnings.collect();
         if code < 300 {
             return Ok(warnings);
         }
-        let body = response.into_body().collect().await.map_err(|e| Refusal { code: 0, reason: String::new(), message: e.to_string() })?.to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|e| Refusal { code: 0, reason: String::new(), message: e.to_string() })?
+            .to_bytes();
         let status: Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |k: &str| status[k].as_str().unwrap_or("").to_owned();
         Err(Refusal { code, reason: text("reason"), message: text("message") })
@@ -199,7 +269,12 @@ impl Clients {
         if let Some(api) = kept.get(caller) {
             return api.clone();
         }
-        let user = User { name: caller.name.clone(), uid: caller.uid.clone(), groups: caller.groups.clone(), ..User::default() };
+        let user = User {
+            name: caller.name.clone(),
+            uid: caller.uid.clone(),
+            groups: caller.groups.clone(),
+            ..User::default()
+        };
         let api = Api::new(Client::new(self.server.service_as(user), "default"));
         if kept.len() >= KEPT {
             kept.clear();

@@ -9,10 +9,14 @@ pub fn read(text: &str) -> Result<Vec<Value>, String> {
     let mut out = Vec::new();
     for (line, document) in documents(text) {
         let options = serde_saphyr::options! { legacy_octal_numbers: true };
-        let parsed: Vec<Value> = serde_saphyr::from_multiple_with_options(document, options).map_err(|e| if line > 1 { format!("in the document that begins in line {line}: {e}") } else { e.to_string() })?;
+        let parsed: Vec<Value> = serde_saphyr::from_multiple_with_options(document, options).map_err(|e| {
+            if line > 1 { format!("in the document that begins in line {line}: {e}") } else { e.to_string() }
+        })?;
         let Some(d) = parsed.into_iter().find(|d| !d.is_null()) else { continue };
         match d.get("items").and_then(Value::as_array) {
-            Some(items) if d.get("kind").and_then(Value::as_str).is_some_and(|k| k.ends_with("List")) => out.extend(items.iter().cloned()),
+            Some(items) if d.get("kind").and_then(Value::as_str).is_some_and(|k| k.ends_with("List")) => {
+                out.extend(items.iter().cloned())
+            }
             _ => out.push(d),
         }
     }
@@ -26,7 +30,9 @@ fn documents(text: &str) -> Vec<(usize, &str)> {
     let (mut start, mut first, mut at) = (0, 1, 0);
     for (i, line) in text.split_inclusive('\n').enumerate() {
         // At the beginning of a line these can be nothing else, not even inside a block of text.
-        if line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) && at > start {
+        if line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+            && at > start
+        {
             out.push((first, &text[start..at]));
             (start, first) = (at, i + 1);
         }
@@ -72,13 +78,23 @@ impl Applier {
             "" => default_namespace,
             given => given,
         };
-        let place = if namespaced { format!("{root}/namespaces/{}/{plural}", encode(namespace)) } else { format!("{root}/{plural}") };
+        let place = if namespaced {
+            format!("{root}/namespaces/{}/{plural}", encode(namespace))
+        } else {
+            format!("{root}/{plural}")
+        };
         let shown = format!("{}/{}", kind.to_lowercase(), text(o, "/metadata/name"));
         if text(o, "/metadata/name").is_empty() {
             let made = self.api.create(&format!("{place}?fieldManager=triggerfish"), o).await.map_err(|e| e.message)?;
-            return Ok(Applied { name: format!("{}/{}", kind.to_lowercase(), text(&made, "/metadata/name")), warnings: Vec::new() });
+            return Ok(Applied {
+                name: format!("{}/{}", kind.to_lowercase(), text(&made, "/metadata/name")),
+                warnings: Vec::new(),
+            });
         }
-        let applied = self.api.apply(&format!("{place}/{}?fieldManager=triggerfish&force=true", encode(text(o, "/metadata/name"))), o).await;
+        let applied = self
+            .api
+            .apply(&format!("{place}/{}?fieldManager=triggerfish&force=true", encode(text(o, "/metadata/name"))), o)
+            .await;
         let warnings = applied.map_err(|e| format!("{shown}: {e}"))?;
         Ok(Applied { name: shown, warnings })
     }
@@ -86,14 +102,19 @@ impl Applier {
     /// The plural of a kind, and whether it is namespaced. A kind that is not known may have come since.
     async fn resource(&mut self, root: &str, version: &str, kind: &str) -> Result<(String, bool), String> {
         let find = |list: &Value| {
-            let found = list["resources"].as_array()?.iter().find(|r| text(r, "/kind") == kind && !text(r, "/name").contains('/'))?;
+            let found = list["resources"]
+                .as_array()?
+                .iter()
+                .find(|r| text(r, "/kind") == kind && !text(r, "/name").contains('/'))?;
             Some((text(found, "/name").to_owned(), found["namespaced"] == true))
         };
         if let Some(found) = self.known.get(root).and_then(find) {
             return Ok(found);
         }
         let fresh = self.api.get(root).await.map_err(|e| format!("{version}: {e}"))?;
-        let found = find(&fresh).ok_or_else(|| format!("no kind {kind:?} is served in {version}; install its CustomResourceDefinition first"));
+        let found = find(&fresh).ok_or_else(|| {
+            format!("no kind {kind:?} is served in {version}; install its CustomResourceDefinition first")
+        });
         self.known.insert(root.to_owned(), fresh);
         found
     }

@@ -21,7 +21,11 @@ fn listed(suite: &str) -> BTreeMap<String, String> {
         .unwrap_or_default()
         .lines()
         .filter(|l| !l.starts_with('#') && !l.trim().is_empty())
-        .map(|l| l.split_once(": ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap_or_else(|| panic!("{}: write `id: reason`, not {l:?}", file.display())))
+        .map(|l| {
+            l.split_once(": ")
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .unwrap_or_else(|| panic!("{}: write `id: reason`, not {l:?}", file.display()))
+        })
         .collect()
 }
 
@@ -63,10 +67,19 @@ impl Suite {
             println!("  {group}: {good} passed, {bad} differ");
         }
         let skipped: Vec<String> = self.skipped.iter().map(|(why, n)| format!("{n}: {why}")).collect();
-        let decided = self.failed.keys().filter(|id| listed.get(*id).is_some_and(|why| why.starts_with("decided: "))).count();
-        println!("{}: {} passed, {} failed ({decided} by decision), {} skipped ({})", self.name, self.passed.len(), self.failed.len(), self.skipped.values().sum::<usize>(), skipped.join("; "));
+        let decided =
+            self.failed.keys().filter(|id| listed.get(*id).is_some_and(|why| why.starts_with("decided: "))).count();
+        println!(
+            "{}: {} passed, {} failed ({decided} by decision), {} skipped ({})",
+            self.name,
+            self.passed.len(),
+            self.failed.len(),
+            self.skipped.values().sum::<usize>(),
+            skipped.join("; ")
+        );
         if let Some(out) = std::env::var_os("TRIGGERFISH_DIFFERENCES") {
-            let text: String = self.failed.iter().map(|(id, why)| format!("{id}: {}\n", why.replace('\n', " ⏎ "))).collect();
+            let text: String =
+                self.failed.iter().map(|(id, why)| format!("{id}: {}\n", why.replace('\n', " ⏎ "))).collect();
             std::fs::write(Path::new(&out).join(format!("{}.txt", self.name)), text).unwrap();
         }
         // Another folder of vectors has other cases: only the share counts there.
@@ -76,7 +89,12 @@ impl Suite {
         if std::env::var_os("TRIGGERFISH_CONFORMANCE").is_some() {
             return;
         }
-        let unlisted: Vec<String> = self.failed.iter().filter(|(id, _)| !listed.contains_key(*id)).map(|(id, why)| format!("{id}: {why}")).collect();
+        let unlisted: Vec<String> = self
+            .failed
+            .iter()
+            .filter(|(id, _)| !listed.contains_key(*id))
+            .map(|(id, why)| format!("{id}: {why}"))
+            .collect();
         assert!(unlisted.is_empty(), "{} differences are not on the list:\n{}", unlisted.len(), unlisted.join("\n"));
         let stale: Vec<&String> = listed.keys().filter(|id| self.passed.contains(*id)).collect();
         assert!(stale.is_empty(), "these agree now and can be taken off differences/{}.txt: {stale:?}", self.name);
@@ -104,7 +122,12 @@ fn dispatch_case(v: &Value) -> Result<(), String> {
         (Some(Value::String(t)), _) => Some(t.clone()),
         _ => input.get("payload").map(Value::to_string),
     };
-    let metadata = input["headers"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).filter(|(k, _)| k.to_lowercase().starts_with("x-"));
+    let metadata = input["headers"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .filter(|(k, _)| k.to_lowercase().starts_with("x-"));
     let event = Event {
         id: v["id"].as_str().unwrap().into(),
         source: "test".into(),
@@ -135,24 +158,46 @@ fn dispatch_case(v: &Value) -> Result<(), String> {
                 };
                 let kind = if start.cluster_scope { "clusterTemplates" } else { "templates" };
                 let found = input[kind].as_array().into_iter().flatten().find(|t| {
-                    t.pointer("/metadata/name").and_then(Value::as_str) == Some(&start.template) && (start.cluster_scope || t.pointer("/metadata/namespace").and_then(Value::as_str) == Some(&binding.namespace))
+                    t.pointer("/metadata/name").and_then(Value::as_str) == Some(&start.template)
+                        && (start.cluster_scope
+                            || t.pointer("/metadata/namespace").and_then(Value::as_str) == Some(&binding.namespace))
                 });
-                let managed = found.is_some_and(|t| t.pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid").and_then(Value::as_str).unwrap_or("") == instance);
+                let managed = found.is_some_and(|t| {
+                    t.pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid")
+                        .and_then(Value::as_str)
+                        .unwrap_or("")
+                        == instance
+                });
                 let (Some(template), true, None) = (found, managed, &start.failure) else {
                     failures += 1;
                     continue;
                 };
                 let claims = &input["claims"];
                 let claim = |k: &str| claims[k].as_str().unwrap_or("").to_owned();
-                let creator = Creator { subject: claim("Subject"), email: claim("Email"), preferred_username: claim("PreferredUsername") };
+                let creator = Creator {
+                    subject: claim("Subject"),
+                    email: claim("Email"),
+                    preferred_username: claim("PreferredUsername"),
+                };
                 let mut w = route::workflow(&start, &binding, template, &creator, &instance);
-                let (name, prefix) = route::workflow_name(start.name.as_deref(), start.generate_name.as_deref(), &start.template, "<random5>");
+                let (name, prefix) = route::workflow_name(
+                    start.name.as_deref(),
+                    start.generate_name.as_deref(),
+                    &start.template,
+                    "<random5>",
+                );
                 w["metadata"]["name"] = json!(name);
                 if !prefix.is_empty() {
                     w["metadata"]["generateName"] = json!(prefix);
                 }
-                let taken = |o: &Value| o.pointer("/metadata/name") == w.pointer("/metadata/name") && o.pointer("/metadata/namespace") == w.pointer("/metadata/namespace");
-                if !name.contains("<random5>") && (input["existingWorkflows"].as_array().into_iter().flatten().any(taken) || made.iter().any(taken)) {
+                let taken = |o: &Value| {
+                    o.pointer("/metadata/name") == w.pointer("/metadata/name")
+                        && o.pointer("/metadata/namespace") == w.pointer("/metadata/namespace")
+                };
+                if !name.contains("<random5>")
+                    && (input["existingWorkflows"].as_array().into_iter().flatten().any(taken)
+                        || made.iter().any(taken))
+                {
                     failures += 1;
                     continue;
                 }
@@ -175,7 +220,19 @@ fn dispatch_case(v: &Value) -> Result<(), String> {
         Value::Object(o).to_string()
     };
     let ours: BTreeSet<String> = made.iter().map(clean).collect();
-    let theirs: BTreeSet<String> = output["workflows"].as_array().into_iter().flatten().filter(|w| !input["existingWorkflows"].as_array().into_iter().flatten().any(|e| e["metadata"]["name"] == w["metadata"]["name"])).map(clean).collect();
+    let theirs: BTreeSet<String> = output["workflows"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|w| {
+            !input["existingWorkflows"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|e| e["metadata"]["name"] == w["metadata"]["name"])
+        })
+        .map(clean)
+        .collect();
     if ours != theirs {
         return Err(format!("workflows differ: ours {ours:?}, theirs {theirs:?}"));
     }
@@ -185,19 +242,27 @@ fn dispatch_case(v: &Value) -> Result<(), String> {
 // ---------------------------------------------------------------------------------------------- argo-rest
 
 /// Groups that this version answers.
-const REST: [&str; 7] = ["bindings-list", "info", "paths", "workflows-create", "workflows-get", "workflows-list", "workflows-delete"];
+const REST: [&str; 7] =
+    ["bindings-list", "info", "paths", "workflows-create", "workflows-get", "workflows-list", "workflows-delete"];
 
 #[test]
 fn argo_rest() {
     let Some(dir) = vectors("argo-rest") else { return };
     let mut suite = Suite::new("argo-rest");
     let all = lines(&dir.join("transcript.jsonl"));
-    for (kind, arguments) in [("client", vec![]), ("instance", vec!["--instance-id", "my-instance"]), ("async", vec![])] {
+    for (kind, arguments) in [("client", vec![]), ("instance", vec!["--instance-id", "my-instance"]), ("async", vec![])]
+    {
         let mut arguments = arguments;
         // Recorded with malformed bindings in the store.
         arguments.extend(["--without-engine", "--invalid-expressions", "warn"]);
         let server = Server::start(&arguments);
-        let mut rest = Rest { server: &server, dir: &dir, tokens: BTreeMap::new(), captured: BTreeMap::new(), case: String::new() };
+        let mut rest = Rest {
+            server: &server,
+            dir: &dir,
+            tokens: BTreeMap::new(),
+            captured: BTreeMap::new(),
+            case: String::new(),
+        };
         rest.create("base.yaml");
         for v in &all {
             let (id, group) = (v["id"].as_str().unwrap(), v["group"].as_str().unwrap());
@@ -225,7 +290,8 @@ struct Rest<'a> {
     case: String,
 }
 
-const CLEARED: [&str; 6] = ["workflows", "workflowtemplates", "clusterworkflowtemplates", "cronworkflows", "workfloweventbindings", "events"];
+const CLEARED: [&str; 6] =
+    ["workflows", "workflowtemplates", "clusterworkflowtemplates", "cronworkflows", "workfloweventbindings", "events"];
 
 impl Rest<'_> {
     /// The Kubernetes API as admin, over the client certificate.
@@ -249,12 +315,15 @@ impl Rest<'_> {
     fn create(&self, manifest: &str) {
         let text = std::fs::read_to_string(self.dir.join("manifests").join(manifest)).unwrap();
         for mut o in triggerfish::manifest::read(&text).unwrap() {
-            let (version, kind) = (o["apiVersion"].as_str().unwrap().to_owned(), o["kind"].as_str().unwrap().to_owned());
+            let (version, kind) =
+                (o["apiVersion"].as_str().unwrap().to_owned(), o["kind"].as_str().unwrap().to_owned());
             let plural = format!("{}s", kind.to_lowercase());
             let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
-            let cluster = matches!(kind.as_str(), "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "ClusterWorkflowTemplate");
+            let cluster =
+                matches!(kind.as_str(), "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "ClusterWorkflowTemplate");
             let namespace = o.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("argo").to_owned();
-            let path = if cluster { format!("{root}/{plural}") } else { format!("{root}/namespaces/{namespace}/{plural}") };
+            let path =
+                if cluster { format!("{root}/{plural}") } else { format!("{root}/namespaces/{namespace}/{plural}") };
             if !cluster {
                 o["metadata"]["namespace"] = json!(namespace);
             }
@@ -281,8 +350,13 @@ impl Rest<'_> {
         if let Some(t) = self.tokens.get(name) {
             return t.clone();
         }
-        let made = self.kube("POST", &format!("/api/v1/namespaces/argo/serviceaccounts/{name}/token"), Some(&json!({"spec": {}})));
-        let token = made.1.pointer("/status/token").and_then(Value::as_str).unwrap_or_else(|| panic!("{made:?}")).to_owned();
+        let made = self.kube(
+            "POST",
+            &format!("/api/v1/namespaces/argo/serviceaccounts/{name}/token"),
+            Some(&json!({"spec": {}})),
+        );
+        let token =
+            made.1.pointer("/status/token").and_then(Value::as_str).unwrap_or_else(|| panic!("{made:?}")).to_owned();
         self.tokens.insert(name.into(), token.clone());
         token
     }
@@ -291,7 +365,7 @@ impl Rest<'_> {
         let mut out = text.to_owned();
         while let Some(start) = out.find("<token:") {
             let end = start + out[start..].find('>').unwrap();
-            let token = self.token(&out[start + 7..end].to_owned());
+            let token = self.token(&out[start + 7..end]);
             out.replace_range(start..=end, &token);
         }
         for (k, v) in &self.captured {
@@ -326,22 +400,41 @@ impl Rest<'_> {
             headers.push(("Prefer".into(), "wait=20".into()));
         }
         let body: Vec<u8> = match (r.get("bodyRepeat"), r.get("bodyBase64"), r["body"].as_str()) {
-            (Some(b), _, _) if b.is_object() => format!("{}{}{}", b["prefix"].as_str().unwrap_or(""), b["char"].as_str().unwrap_or("").repeat(b["count"].as_u64().unwrap_or(0) as usize), b["suffix"].as_str().unwrap_or("")).into_bytes(),
-            (_, Some(Value::String(b)), _) => base64::Engine::decode(&base64::engine::general_purpose::STANDARD, b).unwrap(),
+            (Some(b), _, _) if b.is_object() => format!(
+                "{}{}{}",
+                b["prefix"].as_str().unwrap_or(""),
+                b["char"].as_str().unwrap_or("").repeat(b["count"].as_u64().unwrap_or(0) as usize),
+                b["suffix"].as_str().unwrap_or("")
+            )
+            .into_bytes(),
+            (_, Some(Value::String(b)), _) => {
+                base64::Engine::decode(&base64::engine::general_purpose::STANDARD, b).unwrap()
+            }
             (_, _, Some(text)) => self.fill(text).into_bytes(),
             _ => Vec::new(),
         };
         let pairs: Vec<(&str, &str)> = headers.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        let answer = support::try_request(&self.server.http, r["method"].as_str().unwrap(), &path, &pairs, &body).map_err(|e| format!("no answer: {e}"))?;
+        let answer = support::try_request(&self.server.http, r["method"].as_str().unwrap(), &path, &pairs, &body)
+            .map_err(|e| format!("no answer: {e}"))?;
         let expected = &v["response"];
         let parsed: Option<Value> = serde_json::from_slice(&answer.body).ok();
         for (name, place) in v["capture"].as_object().into_iter().flatten() {
             let pointer = format!("/{}", place.as_str().unwrap().replace('.', "/"));
-            let found = parsed.as_ref().and_then(|p| p.pointer(&pointer)).map(|x| x.as_str().map_or_else(|| x.to_string(), str::to_owned)).unwrap_or_default();
+            let found = parsed
+                .as_ref()
+                .and_then(|p| p.pointer(&pointer))
+                .map(|x| x.as_str().map_or_else(|| x.to_string(), str::to_owned))
+                .unwrap_or_default();
             self.captured.insert(name.clone(), found);
         }
         if expected["status"].as_u64() != Some(u64::from(answer.status)) {
-            return Err(format!("status {} {}, the original {} {}", answer.status, short(&answer.text()), expected["status"], short(&expected["body"].to_string())));
+            return Err(format!(
+                "status {} {}, the original {} {}",
+                answer.status,
+                short(&answer.text()),
+                expected["status"],
+                short(&expected["body"].to_string())
+            ));
         }
         if let Some(body) = expected.get("body") {
             let Some(ours) = parsed else { return Err(format!("no JSON: {}", short(&answer.text()))) };
@@ -360,8 +453,13 @@ impl Rest<'_> {
             let list = self.kube("GET", &format!("/apis/argoproj.io/v1alpha1/namespaces/{ns}/workflows"), None).1;
             ours.extend(list["items"].as_array().into_iter().flatten().map(|w| {
                 let m = &w["metadata"];
-                let named = ["name", "generateName", "namespace", "labels", "annotations"].map(|k| (k.to_owned(), m[k].clone()));
-                named.into_iter().chain([("spec".to_owned(), w["spec"].clone())]).filter(|(_, v)| !v.is_null()).collect::<Value>()
+                let named = ["name", "generateName", "namespace", "labels", "annotations"]
+                    .map(|k| (k.to_owned(), m[k].clone()));
+                named
+                    .into_iter()
+                    .chain([("spec".to_owned(), w["spec"].clone())])
+                    .filter(|(_, v)| !v.is_null())
+                    .collect::<Value>()
             }));
         }
         let wanted = expected["workflows"].as_array().cloned().unwrap_or_default();
@@ -372,11 +470,26 @@ impl Rest<'_> {
             let fits = ours.iter().position(|o| agree(&clean(w), &clean(o), "").is_ok());
             match fits {
                 Some(i) => drop(ours.swap_remove(i)),
-                None => return Err(format!("no workflow like {}; there is {}", short(&w.to_string()), short(&ours.first().map(|o| clean(o).to_string()).unwrap_or_default()))),
+                None => {
+                    return Err(format!(
+                        "no workflow like {}; there is {}",
+                        short(&w.to_string()),
+                        short(&ours.first().map(|o| clean(o).to_string()).unwrap_or_default())
+                    ));
+                }
             }
         }
         let wanted = expected["k8sEvents"].as_array().map_or(0, Vec::len);
-        let count = || ["argo", "other"].iter().map(|ns| self.kube("GET", &format!("/api/v1/namespaces/{ns}/events"), None).1["items"].as_array().map_or(0, Vec::len)).sum::<usize>();
+        let count = || {
+            ["argo", "other"]
+                .iter()
+                .map(|ns| {
+                    self.kube("GET", &format!("/api/v1/namespaces/{ns}/events"), None).1["items"]
+                        .as_array()
+                        .map_or(0, Vec::len)
+                })
+                .sum::<usize>()
+        };
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
         while count() < wanted && std::time::Instant::now() < deadline {
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -391,7 +504,19 @@ fn short(s: &str) -> String {
 }
 
 /// Members that Go's structs write even when they are empty; ours answers what is stored.
-const ALWAYS_WRITTEN: [&str; 11] = ["arguments", "inputs", "outputs", "resources", "status", "startedAt", "finishedAt", "gitTag", "name", "id", "type"];
+const ALWAYS_WRITTEN: [&str; 11] = [
+    "arguments",
+    "inputs",
+    "outputs",
+    "resources",
+    "status",
+    "startedAt",
+    "finishedAt",
+    "gitTag",
+    "name",
+    "id",
+    "type",
+];
 
 /// Without bookkeeping, what Go writes although it is empty, and what only ours adds.
 fn clean(v: &Value) -> Value {
@@ -411,7 +536,12 @@ fn clean_below(v: &Value, parent: &str) -> Value {
                 let empty = x.is_null() || x == "" || x.as_object().is_some_and(Map::is_empty);
                 let inner_metadata = k == "metadata" && !matches!(parent, "" | "items");
                 // Our own annotations may have been the only ones.
-                if empty && (ALWAYS_WRITTEN.contains(&k.as_str()) || inner_metadata || k == "annotations" || parent == "nodes") {
+                if empty
+                    && (ALWAYS_WRITTEN.contains(&k.as_str())
+                        || inner_metadata
+                        || k == "annotations"
+                        || parent == "nodes")
+                {
                     continue;
                 }
                 // An empty list is `null` there and `[]` here (documented).
@@ -446,13 +576,18 @@ fn agree(expected: &Value, actual: &Value, path: &str) -> Result<(), String> {
                 None => Ok(()),
             }
         }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a.iter().zip(b).enumerate().try_for_each(|(i, (x, y))| agree(x, y, &format!("{path}[{i}]"))),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().try_for_each(|(i, (x, y))| agree(x, y, &format!("{path}[{i}]")))
+        }
         (Value::String(a), Value::String(b)) => {
             if a == b || pattern(a).is_match(b) {
                 return Ok(());
             }
             // The text of an expression error is ours.
-            if path.ends_with(".message") && a.starts_with("failed to dispatch event:") && b.starts_with("failed to dispatch event:") {
+            if path.ends_with(".message")
+                && a.starts_with("failed to dispatch event:")
+                && b.starts_with("failed to dispatch event:")
+            {
                 return Ok(());
             }
             Err(format!("{path}: ours {:?}, the original {:?}", short(b), short(a)))
@@ -485,6 +620,7 @@ fn kubectl() {
         println!("kubectl: skipped, no kubectl; scripts/get-kubectl makes one");
         return;
     };
+    let steps = Regex::new(r"steps: (\d+) same, (\d+) differ").unwrap();
     for file in ["raw-http", "scenarios"] {
         if !dir.join(format!("{file}.jsonl")).exists() {
             continue;
@@ -505,7 +641,6 @@ fn kubectl() {
         if let Some(place) = std::env::var_os("TRIGGERFISH_DIFFERENCES") {
             std::fs::write(Path::new(&place).join(format!("kubectl-{file}.out")), &out.stdout).unwrap();
         }
-        let steps = Regex::new(r"steps: (\d+) same, (\d+) differ").unwrap();
         let found = steps.captures(&out.stdout).unwrap_or_else(|| panic!("{}{}", out.stdout, out.stderr));
         let (same, differ): (f64, f64) = (found[1].parse().unwrap(), found[2].parse().unwrap());
         println!("kubectl/{file}: steps: {same} same, {differ} differ ({:.1} %)", same / (same + differ) * 100.0);

@@ -70,14 +70,55 @@ impl Dice {
 }
 
 const PIECES: [&str; 34] = [
-    "{", "}", "[", "]", "(", ")", "\"", "'", ":", ",", "\n", "  ", "- ", "&a ", "*a", "<<: *a\n", "!!binary ", "null", "true", "-", "9223372036854775808", "1e999", "\\u0000",
-    "\u{feff}", "é", "{{", "}}", "..", "?.", "**", "|", "#", "%00", "\0",
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    ")",
+    "\"",
+    "'",
+    ":",
+    ",",
+    "\n",
+    "  ",
+    "- ",
+    "&a ",
+    "*a",
+    "<<: *a\n",
+    "!!binary ",
+    "null",
+    "true",
+    "-",
+    "9223372036854775808",
+    "1e999",
+    "\\u0000",
+    "\u{feff}",
+    "é",
+    "{{",
+    "}}",
+    "..",
+    "?.",
+    "**",
+    "|",
+    "#",
+    "%00",
+    "\0",
 ];
 
 const EXPRESSIONS: [&str; 12] = [
-    "payload.message != ''", "payload.a[0].b?.c ?? 'x'", "filter(payload.list, .n > 1 and # != nil)", "len(map(1..9, # * 2)) == 9 ? 'a' : 'b'", "payload.s matches '^a+$' || 'x' in payload.list",
-    "let x = 5; x ** 2 % 3", "metadata[\"x-github-event\"] == [\"push\"]", "toJSON({'a': [1, 2.5, nil]})", "date('2024-01-01').Add(duration('1h')).Unix()", "reduce(payload.list, #acc + .n, 0)",
-    "sortBy(payload.list, 'n') | first()", "split(payload.s, ',')[-1][1:3]",
+    "payload.message != ''",
+    "payload.a[0].b?.c ?? 'x'",
+    "filter(payload.list, .n > 1 and # != nil)",
+    "len(map(1..9, # * 2)) == 9 ? 'a' : 'b'",
+    "payload.s matches '^a+$' || 'x' in payload.list",
+    "let x = 5; x ** 2 % 3",
+    "metadata[\"x-github-event\"] == [\"push\"]",
+    "toJSON({'a': [1, 2.5, nil]})",
+    "date('2024-01-01').Add(duration('1h')).Unix()",
+    "reduce(payload.list, #acc + .n, 0)",
+    "sortBy(payload.list, 'n') | first()",
+    "split(payload.s, ',')[-1][1:3]",
 ];
 
 #[test]
@@ -100,7 +141,11 @@ fn expressions() {
     println!("expressions: {} cases, {valid} parse, slowest {slowest:?}", cases());
 }
 
-const MANIFESTS: [&str; 3] = [include_str!("../../../examples/hello.yaml"), include_str!("../../../examples/push-to-build.yaml"), "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"a\"}, \"data\": {\"k\": \"v\"}}]}"];
+const MANIFESTS: [&str; 3] = [
+    include_str!("../../../examples/hello.yaml"),
+    include_str!("../../../examples/push-to-build.yaml"),
+    "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"a\"}, \"data\": {\"k\": \"v\"}}]}",
+];
 
 #[test]
 fn manifests() {
@@ -131,7 +176,8 @@ fn unharmed(server: &Server, token: &str, door: &str, slowest: Duration) {
     assert_eq!(server.get("/api/v1/info", token).status, 200);
     assert!(!server.has_panicked(), "a panic is in the log");
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let most: u64 = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let most: u64 =
+        status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
     println!("{door}: {} cases, slowest {slowest:?}, at most {} MiB resident", cases(), most / 1024);
     assert!(most / 1024 < MEMORY, "{} MiB", most / 1024);
 }
@@ -140,7 +186,12 @@ fn unharmed(server: &Server, token: &str, door: &str, slowest: Duration) {
 fn http() {
     let (server, token) = server();
     let slowest = std::thread::scope(|s| {
-        let senders: Vec<_> = (0..SENDERS).map(|n| { let (server, token) = (&server, &token); s.spawn(move || http_sender(server, token, n)) }).collect();
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|n| {
+                let (server, token) = (&server, &token);
+                s.spawn(move || http_sender(server, token, n))
+            })
+            .collect();
         senders.into_iter().map(|h| h.join().unwrap()).max().unwrap()
     });
     unharmed(&server, &token, "http", slowest);
@@ -170,7 +221,11 @@ fn http_sender(server: &Server, token: &str, n: usize) -> Duration {
     let mut connection = connect();
     for _ in 0..cases() / SENDERS {
         // Three of four keep their frame, so that the damage reaches what is behind it.
-        let (request, is_framed) = if dice.below(4) == 0 { (dice.damage(&corpus, &PIECES), false) } else { (framed(&mut dice, &corpus), true) };
+        let (request, is_framed) = if dice.below(4) == 0 {
+            (dice.damage(&corpus, &PIECES), false)
+        } else {
+            (framed(&mut dice, &corpus), true)
+        };
         let begun = Instant::now();
         // The server may close while this side still writes: what it said is read all the same.
         let _ = connection.get_mut().write_all(&request);
@@ -216,7 +271,9 @@ fn kubernetes() {
     let slowest = runtime.block_on(async {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = kube::config::Kubeconfig::read_from(server.kubeconfig()).unwrap();
-        let client = kube::Client::try_from(kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap()).unwrap();
+        let client =
+            kube::Client::try_from(kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap())
+                .unwrap();
         let senders: Vec<_> = (0..SENDERS).map(|n| tokio::spawn(kubernetes_sender(client.clone(), n))).collect();
         let mut slowest = Duration::ZERO;
         for s in senders {
@@ -229,7 +286,8 @@ fn kubernetes() {
 
 async fn kubernetes_sender(client: kube::Client, n: usize) -> Duration {
     // Namespace `p` with a label, as kubectl's typed create sends it.
-    let protobuf: &[u8] = b"k8s\0\n\x0f\n\x02v1\x12\tNamespace\x12\x12\n\x10\n\x01p\x5a\x0b\n\x04some\x12\x03old\x1a\0\"\0";
+    let protobuf: &[u8] =
+        b"k8s\0\n\x0f\n\x02v1\x12\tNamespace\x12\x12\n\x10\n\x01p\x5a\x0b\n\x04some\x12\x03old\x1a\0\"\0";
     let patch = br#"[{"op": "replace", "path": "/data/a~1b", "value": {"x": 1}}, {"op": "move", "from": "/data", "path": "/metadata/labels"}]"#;
     let merge = br#"{"metadata": {"labels": {"a": null}, "managedFields": [{"manager": "m", "operation": "Apply", "fieldsV1": {"f:data": {"k:{\"name\":\"x\"}": {}}}}]}, "spec": {"containers": [{"name": "c", "$patch": "delete"}], "$setElementOrder/containers": [{"name": "c"}]}}"#;
     let objects: Vec<&[u8]> = MANIFESTS.iter().map(|m| m.as_bytes()).collect();
@@ -238,26 +296,66 @@ async fn kubernetes_sender(client: kube::Client, n: usize) -> Duration {
     let mut slowest = Duration::ZERO;
     for _ in 0..cases() / SENDERS {
         let (method, path, content, body): (&str, String, &str, Vec<u8>) = match dice.below(6) {
-            0 => ("POST", "/api/v1/namespaces?dryRun=All".into(), "application/vnd.kubernetes.protobuf", dice.damage(&[protobuf], &PIECES)),
-            1 => ("POST", format!("{root}/workflowtemplates?dryRun=All"), "application/yaml", dice.damage(&objects, &PIECES)),
-            2 => ("PATCH", format!("{root}/workflowtemplates/hello?dryRun=All"), ["application/json-patch+json", "application/merge-patch+json"][dice.below(2)], dice.damage(&[patch, merge], &PIECES)),
-            3 => ("PATCH", format!("{root}/workflowtemplates/hello?dryRun=All&fieldManager=m&force=true"), "application/apply-patch+yaml", dice.damage(&objects, &PIECES)),
-            4 => ("PATCH", "/api/v1/namespaces/argo?dryRun=All".into(), "application/strategic-merge-patch+json", dice.damage(&[merge], &PIECES)),
+            0 => (
+                "POST",
+                "/api/v1/namespaces?dryRun=All".into(),
+                "application/vnd.kubernetes.protobuf",
+                dice.damage(&[protobuf], &PIECES),
+            ),
+            1 => (
+                "POST",
+                format!("{root}/workflowtemplates?dryRun=All"),
+                "application/yaml",
+                dice.damage(&objects, &PIECES),
+            ),
+            2 => (
+                "PATCH",
+                format!("{root}/workflowtemplates/hello?dryRun=All"),
+                ["application/json-patch+json", "application/merge-patch+json"][dice.below(2)],
+                dice.damage(&[patch, merge], &PIECES),
+            ),
+            3 => (
+                "PATCH",
+                format!("{root}/workflowtemplates/hello?dryRun=All&fieldManager=m&force=true"),
+                "application/apply-patch+yaml",
+                dice.damage(&objects, &PIECES),
+            ),
+            4 => (
+                "PATCH",
+                "/api/v1/namespaces/argo?dryRun=All".into(),
+                "application/strategic-merge-patch+json",
+                dice.damage(&[merge], &PIECES),
+            ),
             _ => {
-                let selector = dice.damage(&[b"a in (b,c),!d,e!=f,g>1", b"metadata.name=x,status.phase!=Running", b"eyJydiI6MSwic3RhcnQiOiJhIn0"], &PIECES);
+                let selector = dice.damage(
+                    &[
+                        b"a in (b,c),!d,e!=f,g>1",
+                        b"metadata.name=x,status.phase!=Running",
+                        b"eyJydiI6MSwic3RhcnQiOiJhIn0",
+                    ],
+                    &PIECES,
+                );
                 let text: String = selector.iter().map(|b| format!("%{b:02x}")).collect();
                 // Not `resourceVersion`: a number that lies ahead is answered 504, which this client tries again for a long time.
                 let name = dice.pick(&["labelSelector", "fieldSelector", "continue", "limit", "resourceVersionMatch"]);
-                ("GET", format!("{root}/workflowtemplates?{name}={}", &text[..text.len().min(3000) / 3 * 3]), "application/json", Vec::new())
+                (
+                    "GET",
+                    format!("{root}/workflowtemplates?{name}={}", &text[..text.len().min(3000) / 3 * 3]),
+                    "application/json",
+                    Vec::new(),
+                )
             }
         };
-        let request = http::Request::builder().method(method).uri(&path).header("content-type", content).body(body).unwrap();
+        let request =
+            http::Request::builder().method(method).uri(&path).header("content-type", content).body(body).unwrap();
         let begun = Instant::now();
         // Refusals are what is expected; an answer that cannot be read, or none, is not.
         match tokio::time::timeout(PATIENCE, client.request::<Value>(request)).await {
             Ok(Ok(_)) => {}
             // Kubernetes itself says 500 when an applied object does not fit its schema.
-            Ok(Err(kube::Error::Api(s))) => assert!(s.code < 500 || s.message.contains("create typed patch object"), "{method} {path}: {s:?}"),
+            Ok(Err(kube::Error::Api(s))) => {
+                assert!(s.code < 500 || s.message.contains("create typed patch object"), "{method} {path}: {s:?}")
+            }
             Ok(Err(e)) => panic!("{method} {path}: {e}"),
             Err(_) => panic!("{method} {path}: no answer"),
         }

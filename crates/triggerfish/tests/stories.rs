@@ -31,7 +31,8 @@ fn workflows(server: &Server, token: &str) -> Vec<Value> {
 fn finished(server: &Server, token: &str, name: &str) -> Value {
     eventually(&format!("{name} ends"), || {
         let w = server.get(&format!("/api/v1/workflows/argo/{name}"), token).json();
-        matches!(w.pointer("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed" | "Error")).then_some(w)
+        matches!(w.pointer("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed" | "Error"))
+            .then_some(w)
     })
 }
 
@@ -39,14 +40,23 @@ fn finished(server: &Server, token: &str, name: &str) -> Value {
 fn create(server: &Server, token: &str, template: Value, more: Value) -> String {
     let mut spec = json!({"entrypoint": "main", "templates": [template]});
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let made = server.post("/api/v1/workflows/argo", token, &[], &json!({"workflow": {"metadata": {"generateName": "t-"}, "spec": spec}}).to_string());
+    let made = server.post(
+        "/api/v1/workflows/argo",
+        token,
+        &[],
+        &json!({"workflow": {"metadata": {"generateName": "t-"}, "spec": spec}}).to_string(),
+    );
     assert_eq!(made.status, 200, "{}", made.text());
     made.json()["metadata"]["name"].as_str().unwrap().to_owned()
 }
 
 fn log(server: &Server, token: &str, name: &str) -> String {
     let answer = server.get(&format!("/api/v1/workflows/argo/{name}/log?logOptions.container=main"), token);
-    answer.text().lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["result"]["content"].as_str().unwrap().to_owned() + "\n").collect()
+    answer
+        .text()
+        .lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap()["result"]["content"].as_str().unwrap().to_owned() + "\n")
+        .collect()
 }
 
 fn sh(source: &str) -> Value {
@@ -77,7 +87,11 @@ fn the_tutorial_of_seed_001_works_as_printed() {
     let server = Server::start(&[]);
     let (template, binding) = HELLO.split_once("---").unwrap();
     std::fs::write(server.dir.path().join("hello-workflowtemplate.yaml"), template).unwrap();
-    std::fs::write(server.dir.path().join("hello-workfloweventbinding.yaml"), binding.replace("payload.message != nil", "payload.message != \"\"")).unwrap();
+    std::fs::write(
+        server.dir.path().join("hello-workfloweventbinding.yaml"),
+        binding.replace("payload.message != nil", "payload.message != \"\""),
+    )
+    .unwrap();
     let Some(out) = script(
         &server,
         r#"
@@ -143,7 +157,16 @@ spec:
     // Over TLS, as the page's first examples write it, and with curl's own content type.
     let curl = |path: &str, data: &str| {
         let mut c = Command::new("curl");
-        c.args(["-sk", &format!("https://{}{path}", server.http), "-H", &format!("Authorization: {token}"), "-H", "X-Argo-E2E: true", "-d", data]);
+        c.args([
+            "-sk",
+            &format!("https://{}{path}", server.http),
+            "-H",
+            &format!("Authorization: {token}"),
+            "-H",
+            "X-Argo-E2E: true",
+            "-d",
+            data,
+        ]);
         Output::of(c).stdout
     };
     assert_eq!(curl("/api/v1/events/argo/", r#"{"message": "hello"}"#), "{}");
@@ -203,7 +226,12 @@ list dta | kubectl apply -f - 2>&1 || true
         return;
     };
     assert!(out.ok, "{}{}", out.stdout, out.stderr);
-    assert!(out.stdout.starts_with("configmap/a created\nconfigmap/a unchanged\n") && out.stdout.contains("unknown field \"dta\""), "{}", out.stdout);
+    assert!(
+        out.stdout.starts_with("configmap/a created\nconfigmap/a unchanged\n")
+            && out.stdout.contains("unknown field \"dta\""),
+        "{}",
+        out.stdout
+    );
 }
 
 #[test]
@@ -217,7 +245,9 @@ fn the_python_sdk_of_seed_002_works_with_strict_typing() {
     let token = admin(&server);
     server.apply(HELLO);
     let mut c = Command::new(python);
-    c.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/seed002.py")).arg(format!("http://{}", server.http)).arg(&token);
+    c.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/seed002.py"))
+        .arg(format!("http://{}", server.http))
+        .arg(&token);
     let out = Output::of(c);
     assert!(out.ok && out.stdout.ends_with("ok\n"), "{}{}", out.stdout, out.stderr);
 }
@@ -229,7 +259,14 @@ fn an_event_that_is_sent_twice_starts_one_workflow() {
     let server = Server::start(&[]);
     let token = admin(&server);
     server.apply(HELLO);
-    let send = || server.post("/api/v1/events/argo/", &token, &[("Idempotency-Key", "once"), ("Prefer", "wait=20")], r#"{"message":"a"}"#);
+    let send = || {
+        server.post(
+            "/api/v1/events/argo/",
+            &token,
+            &[("Idempotency-Key", "once"), ("Prefer", "wait=20")],
+            r#"{"message":"a"}"#,
+        )
+    };
     let (first, second) = (send(), send());
     assert_eq!((first.status, second.status), (200, 200));
     assert_eq!(first.header("triggerfish-event-id"), second.header("triggerfish-event-id"));
@@ -251,7 +288,13 @@ fn nothing_is_lost_and_nothing_doubled_when_the_server_is_killed() {
                 let mut ids = Vec::new();
                 for n in 0..400 {
                     let body = json!({"message": format!("m-{round}-{n}")}).to_string();
-                    match support::try_request(&address, "POST", "/api/v1/events/argo/", &[("Authorization", &token)], body.as_bytes()) {
+                    match support::try_request(
+                        &address,
+                        "POST",
+                        "/api/v1/events/argo/",
+                        &[("Authorization", &token)],
+                        body.as_bytes(),
+                    ) {
                         Ok(a) if a.status == 200 => ids.push(a.header("triggerfish-event-id").to_owned()),
                         _ => break,
                     }
@@ -267,7 +310,10 @@ fn nothing_is_lost_and_nothing_doubled_when_the_server_is_killed() {
     assert!(!accepted.is_empty());
     let all = eventually("every accepted event has its workflow", || {
         let list = workflows(&server, &token);
-        let ids: Vec<String> = list.iter().map(|w| w["metadata"]["annotations"]["triggerfish.dev/event-id"].as_str().unwrap().to_owned()).collect();
+        let ids: Vec<String> = list
+            .iter()
+            .map(|w| w["metadata"]["annotations"]["triggerfish.dev/event-id"].as_str().unwrap().to_owned())
+            .collect();
         accepted.iter().all(|a| ids.contains(a)).then_some(ids)
     });
     let mut unique = all.clone();
@@ -287,12 +333,18 @@ fn a_full_or_read_only_disk_refuses_and_loses_nothing_it_accepted() {
     std::fs::create_dir(&disk).unwrap();
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut c = Command::new("unshare");
-    c.arg("-rm").arg("sh").arg(here.join("tests/disk.sh")).arg(env!("CARGO_BIN_EXE_triggerfish")).arg(here.join("../../examples/hello.yaml")).arg(&disk);
+    c.arg("-rm")
+        .arg("sh")
+        .arg(here.join("tests/disk.sh"))
+        .arg(env!("CARGO_BIN_EXE_triggerfish"))
+        .arg(here.join("../../examples/hello.yaml"))
+        .arg(&disk);
     let out = Output::of(c);
     assert!(out.ok, "{}{}", out.stdout, out.stderr);
     assert!(out.stdout.contains("refused: 503") && out.stdout.contains("disk is full"), "{}", out.stdout);
     assert!(out.stdout.contains("after: 200"), "{}", out.stdout);
-    let counts: Vec<&str> = out.stdout.lines().find_map(|l| l.strip_prefix("workflows: ")).unwrap().split(" of ").collect();
+    let counts: Vec<&str> =
+        out.stdout.lines().find_map(|l| l.strip_prefix("workflows: ")).unwrap().split(" of ").collect();
     assert_eq!(counts[0], counts[1], "{}", out.stdout);
     assert!(out.stdout.contains("read-only: error: cannot write to the data directory"), "{}", out.stdout);
 }
@@ -336,7 +388,8 @@ fn a_write_that_was_cut_in_half_is_as_if_it_had_not_begun() {
     }
     server.launch();
     assert_eq!(workflows(&server, &token).len(), 10);
-    let records = |s: &Server| s.get("/api/v1/event-records/argo?limit=100", &token).json()["items"].as_array().unwrap().len();
+    let records =
+        |s: &Server| s.get("/api/v1/event-records/argo?limit=100", &token).json()["items"].as_array().unwrap().len();
     assert_eq!(records(&server), 10);
     assert_eq!(post(&server, &token, r#"{"message": "cut"}"#).status, 200);
     assert_eq!((workflows(&server, &token).len(), records(&server)), (11, 11));
@@ -383,15 +436,35 @@ fn the_podman_runtime_runs_the_image_and_leaves_nothing_behind() {
     let w = workflow("reads", "    container: {image: 'localhost/triggerfish-test:1', command: [cat, /etc/mark]}\n");
     assert_eq!(phase(&w), "Succeeded", "{w}");
     assert_eq!(w.pointer("/status/nodes/reads/outputs/result").unwrap(), "in the image");
-    let w = workflow("script", "    outputs: {parameters: [{name: said, valueFrom: {path: /tmp/said}}]}\n    script:\n      image: localhost/triggerfish-test:1\n      command: [sh]\n      source: |\n        echo from a script > /tmp/said\n        exit 0\n");
+    let w = workflow(
+        "script",
+        "    outputs: {parameters: [{name: said, valueFrom: {path: /tmp/said}}]}\n    script:\n      image: localhost/triggerfish-test:1\n      command: [sh]\n      source: |\n        echo from a script > /tmp/said\n        exit 0\n",
+    );
     assert_eq!(phase(&w), "Succeeded", "{w}");
     assert_eq!(w.pointer("/status/nodes/script/outputs/parameters/0/value").unwrap(), "from a script");
-    let w = workflow("fails", "    container: {image: 'localhost/triggerfish-test:1', command: [sh, -c], args: ['exit 3']}\n");
-    assert_eq!((phase(&w).as_str(), w.pointer("/status/message").unwrap().as_str().unwrap()), ("Failed", "main: Error (exit code 3)"));
-    let w = workflow("slow", "    activeDeadlineSeconds: 1\n    container: {image: 'localhost/triggerfish-test:1', command: [sleep, '600']}\n");
+    let w = workflow(
+        "fails",
+        "    container: {image: 'localhost/triggerfish-test:1', command: [sh, -c], args: ['exit 3']}\n",
+    );
+    assert_eq!(
+        (phase(&w).as_str(), w.pointer("/status/message").unwrap().as_str().unwrap()),
+        ("Failed", "main: Error (exit code 3)")
+    );
+    let w = workflow(
+        "slow",
+        "    activeDeadlineSeconds: 1\n    container: {image: 'localhost/triggerfish-test:1', command: [sleep, '600']}\n",
+    );
     assert_eq!(phase(&w), "Failed", "{w}");
-    let left = || Command::new("podman").args(["ps", "--all", "--format", "{{.Names}}"]).env("CONTAINERS_CONF", &conf).output().unwrap();
-    eventually("no container is left", || (!String::from_utf8_lossy(&left().stdout).contains("triggerfish-")).then_some(()));
+    let left = || {
+        Command::new("podman")
+            .args(["ps", "--all", "--format", "{{.Names}}"])
+            .env("CONTAINERS_CONF", &conf)
+            .output()
+            .unwrap()
+    };
+    eventually("no container is left", || {
+        (!String::from_utf8_lossy(&left().stdout).contains("triggerfish-")).then_some(())
+    });
 }
 
 /// The name that an event gives its workflow is another's; that one goes; the server dies before the outcome is written.
@@ -404,7 +477,17 @@ fn a_second_dispatch_finds_what_the_first_created_under_whatever_name() {
     let uid = bindings.pointer("/items/0/metadata/uid").unwrap().as_str().unwrap();
     let first = format!("hello-{}", triggerfish::route::suffix("the-event", uid, 0));
     server.apply(&format!("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {{name: {first}, namespace: argo}}\nspec: {{entrypoint: main, templates: [{{name: main, container: {{image: x, command: ['true']}}}}]}}"));
-    assert_eq!(server.post("/api/v1/events/argo/", &token, &[("Prefer", "wait=20"), ("Idempotency-Key", "the-event")], r#"{"message": "m"}"#).status, 200);
+    assert_eq!(
+        server
+            .post(
+                "/api/v1/events/argo/",
+                &token,
+                &[("Prefer", "wait=20"), ("Idempotency-Key", "the-event")],
+                r#"{"message": "m"}"#
+            )
+            .status,
+        200
+    );
     assert_eq!(workflows(&server, &token).len(), 2, "its name was taken, it has another");
     assert!(server.cli(&["delete", "workflow", &first, "-n", "argo"]).ok);
     server.kill();
@@ -412,8 +495,13 @@ fn a_second_dispatch_finds_what_the_first_created_under_whatever_name() {
     assert_eq!(bus.execute("DELETE FROM outcomes", []).unwrap() + bus.execute("DELETE FROM cursors", []).unwrap(), 2);
     drop(bus);
     server.launch();
-    assert_eq!(post(&server, &token, r#"{"other": 1}"#).status, 200, "events are dispatched in their order, so the first one is done");
-    let names: Vec<String> = workflows(&server, &token).iter().map(|w| w["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        post(&server, &token, r#"{"other": 1}"#).status,
+        200,
+        "events are dispatched in their order, so the first one is done"
+    );
+    let names: Vec<String> =
+        workflows(&server, &token).iter().map(|w| w["metadata"]["name"].as_str().unwrap().to_owned()).collect();
     assert!(names.len() == 1 && names[0] != first, "{names:?}");
 }
 
@@ -426,16 +514,33 @@ fn a_clock_that_is_set_back_loses_nothing_and_doubles_nothing() {
         return;
     }
     let ahead = [("LD_PRELOAD", FAKETIME), ("FAKETIME", "+6h"), ("DONT_FAKE_MONOTONIC", "1")];
-    let mut server = Server::start_with(&["--without-engine"], ahead.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec());
+    let mut server =
+        Server::start_with(&["--without-engine"], ahead.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec());
     let token = admin(&server);
     server.apply(HELLO);
-    let keyed = |server: &Server, token: &str, n: usize| server.post("/api/v1/events/argo/", token, &[("Prefer", "wait=20"), ("Idempotency-Key", &format!("key-{n}"))], r#"{"message": "m"}"#);
+    let keyed = |server: &Server, token: &str, n: usize| {
+        server.post(
+            "/api/v1/events/argo/",
+            token,
+            &[("Prefer", "wait=20"), ("Idempotency-Key", &format!("key-{n}"))],
+            r#"{"message": "m"}"#,
+        )
+    };
     // Minted six hours from now: good when it comes, and in between refused like any token that is not valid yet.
     for n in 0..5 {
         assert_eq!(keyed(&server, &token, n).status, 200);
     }
-    let ran_ahead = workflows(&server, &token)[0].pointer("/metadata/creationTimestamp").unwrap().as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-    assert!(ran_ahead > jiff::Timestamp::now() + jiff::SignedDuration::from_hours(5), "the server's clock was ahead: {ran_ahead}");
+    let ran_ahead = workflows(&server, &token)[0]
+        .pointer("/metadata/creationTimestamp")
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .parse::<jiff::Timestamp>()
+        .unwrap();
+    assert!(
+        ran_ahead > jiff::Timestamp::now() + jiff::SignedDuration::from_hours(5),
+        "the server's clock was ahead: {ran_ahead}"
+    );
     server.kill();
     server.environment.clear();
     server.launch();
@@ -454,7 +559,11 @@ fn a_malformed_expression_is_refused_when_it_is_applied() {
     std::fs::write(&file, HELLO.replace("payload.message != nil", "payload.message ==")).unwrap();
     let out = server.cli(&["apply", "-f", file.to_str().unwrap()]);
     assert!(!out.ok);
-    assert!(out.stderr.contains("spec.event.selector") && out.stderr.contains("a value is missing (1:18)"), "{}", out.stderr);
+    assert!(
+        out.stderr.contains("spec.event.selector") && out.stderr.contains("a value is missing (1:18)"),
+        "{}",
+        out.stderr
+    );
     std::fs::write(&file, HELLO.replace("payload.message != nil", "nope == 1")).unwrap();
     assert!(server.cli(&["apply", "-f", file.to_str().unwrap()]).stderr.contains("unknown name nope"));
     // What can be seen to be wrong is refused too, and what is only doubtful is said.
@@ -462,7 +571,13 @@ fn a_malformed_expression_is_refused_when_it_is_applied() {
     assert!(server.cli(&["apply", "-f", file.to_str().unwrap()]).stderr.contains("mismatched types string and int"));
     std::fs::write(&file, HELLO.replace("payload.message != nil", "metadata[\"X-GitHub-Event\"] == \"push\"")).unwrap();
     let out = server.cli(&["apply", "-f", file.to_str().unwrap()]);
-    assert!(out.ok && out.stderr.contains("write \"x-github-event\"") && out.stderr.contains("is a list and never equals a string"), "{}", out.stderr);
+    assert!(
+        out.ok
+            && out.stderr.contains("write \"x-github-event\"")
+            && out.stderr.contains("is a list and never equals a string"),
+        "{}",
+        out.stderr
+    );
 }
 
 #[test]
@@ -470,7 +585,11 @@ fn an_expression_can_be_tried_and_says_why() {
     let server = Server::start(&[]);
     let token = admin(&server);
     for n in 0..25 {
-        server.apply(&HELLO.replace("name: hello\nspec:\n  event", &format!("name: b{n}\nspec:\n  event")).replace("payload.message != nil", &format!("payload.message == \"{n}\" && payload.deep.er == 1")));
+        server.apply(
+            &HELLO
+                .replace("name: hello\nspec:\n  event", &format!("name: b{n}\nspec:\n  event"))
+                .replace("payload.message != nil", &format!("payload.message == \"{n}\" && payload.deep.er == 1")),
+        );
     }
     let answer = post(&server, &token, r#"{"message":"7"}"#);
     let id = answer.header("location").rsplit('/').next().unwrap().to_owned();
@@ -478,13 +597,24 @@ fn an_expression_can_be_tried_and_says_why() {
     let shown = out.stdout + &out.stderr;
     assert!(shown.contains("argo/b7: error") && shown.contains("24 more did not match"), "{shown}");
     let explained = server.cli(&["event", "explain", &id, "-n", "argo"]).stdout;
-    assert!(explained.contains("argo/b3: not matched, false is: payload.message == \"3\" (payload.message is \"7\")"), "{explained}");
+    assert!(
+        explained.contains("argo/b3: not matched, false is: payload.message == \"3\" (payload.message is \"7\")"),
+        "{explained}"
+    );
     let one = server.cli(&["event", "explain", &id, "-n", "argo", "--binding", "b7"]).stdout;
     assert!(one.contains("▶ payload.deep.er") && one.contains("cannot fetch er from <nil>"), "{one}");
     assert_eq!(server.cli(&["expr", "eval", "--event", &id, "-n", "argo", "len(payload.message)"]).stdout, "1\n");
     let script = server.dir.path().join("name.expr");
     std::fs::write(&script, "sprig.kebabcase(payload.title)\n").unwrap();
-    let out = server.cli(&["expr", "eval", "--metadata", "-f", script.to_str().unwrap(), "--payload", r#"{"title":"HelloBigWorld"}"#]);
+    let out = server.cli(&[
+        "expr",
+        "eval",
+        "--metadata",
+        "-f",
+        script.to_str().unwrap(),
+        "--payload",
+        r#"{"title":"HelloBigWorld"}"#,
+    ]);
     assert_eq!(out.stdout, "\"hello-big-world\"\n", "{}", out.stderr);
     let out = server.cli(&["expr", "eval", "paylod.x"]);
     assert!(!out.ok && out.stderr.contains("did you mean payload?"), "{}", out.stderr);
@@ -495,19 +625,37 @@ fn one_bad_binding_harms_no_other_and_the_record_says_what_happened() {
     let server = Server::start(&[]);
     let token = admin(&server);
     server.apply(HELLO);
-    server.apply(&HELLO.replace("name: hello\nspec:\n  event", "name: fails\nspec:\n  event").replace("payload.message != nil", "payload.message.deep.er == 1"));
-    server.apply(&HELLO.replace("name: hello\nspec:\n  event", "name: other\nspec:\n  event").replace("payload.message != nil", "payload.message == \"x\" && discriminator == \"\""));
+    server.apply(
+        &HELLO
+            .replace("name: hello\nspec:\n  event", "name: fails\nspec:\n  event")
+            .replace("payload.message != nil", "payload.message.deep.er == 1"),
+    );
+    server.apply(
+        &HELLO
+            .replace("name: hello\nspec:\n  event", "name: other\nspec:\n  event")
+            .replace("payload.message != nil", "payload.message == \"x\" && discriminator == \"\""),
+    );
     let answer = post(&server, &token, r#"{"message":"a"}"#);
     assert_eq!(answer.status, 500, "{}", answer.text());
-    assert!(answer.json()["message"].as_str().unwrap().starts_with("failed to dispatch event: [failed to evaluate workflow template expression: unable to evaluate"));
+    assert!(
+        answer.json()["message"].as_str().unwrap().starts_with(
+            "failed to dispatch event: [failed to evaluate workflow template expression: unable to evaluate"
+        )
+    );
     assert_eq!(workflows(&server, &token).len(), 1);
-    let record = server.get(&answer.header("location").to_owned(), &token).json();
-    let outcome = |name: &str| record["bindings"].as_array().unwrap().iter().find(|b| b["name"] == name).unwrap().clone();
+    let record = server.get(answer.header("location"), &token).json();
+    let outcome =
+        |name: &str| record["bindings"].as_array().unwrap().iter().find(|b| b["name"] == name).unwrap().clone();
     assert_eq!(outcome("hello")["outcome"], "matched");
     assert_eq!(outcome("fails")["outcome"], "error");
     assert_eq!(outcome("other")["because"], r#"payload.message == "x" (payload.message is "a")"#);
     let out = server.cli(&["event", "show", record["id"].as_str().unwrap()]);
-    assert!(out.stdout.contains("argo/other: not matched, false is: payload.message == \"x\""), "{}{}", out.stdout, out.stderr);
+    assert!(
+        out.stdout.contains("argo/other: not matched, false is: payload.message == \"x\""),
+        "{}{}",
+        out.stdout,
+        out.stderr
+    );
     let listed = server.cli(&["get", "events", "-o", "yaml"]);
     assert!(listed.stdout.contains("WorkflowEventBindingError"), "{}", listed.stdout);
 }
@@ -547,7 +695,15 @@ fn a_signed_webhook_needs_no_token_and_a_wrong_signature_is_refused() {
     let body = br#"{"message":"pushed"}"#;
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"sh!");
     let signature: String = ring::hmac::sign(&key, body).as_ref().iter().map(|b| format!("{b:02x}")).collect();
-    let send = |signature: &str| support::request(&server.http, "POST", "/api/v1/events/argo/", &[("X-GitHub-Event", "push"), ("X-Hub-Signature-256", signature), ("Prefer", "wait=20")], body);
+    let send = |signature: &str| {
+        support::request(
+            &server.http,
+            "POST",
+            "/api/v1/events/argo/",
+            &[("X-GitHub-Event", "push"), ("X-Hub-Signature-256", signature), ("Prefer", "wait=20")],
+            body,
+        )
+    };
     assert_eq!(send(&format!("sha256={signature}")).status, 200);
     assert_eq!(send(&format!("sha256={}", signature.replace(|c: char| c.is_ascii_digit(), "0"))).status, 401);
     assert_eq!(send("x").status, 401);
@@ -587,7 +743,12 @@ fn two_pods_write_the_same_file_and_never_meet() {
 fn a_missing_command_fails_with_both_ways_out() {
     let server = Server::start(&[]);
     let token = admin(&server);
-    let name = create(&server, &token, json!({"name": "main", "container": {"image": "docker/whalesay", "command": ["cowsay-of-nowhere"]}}), json!({}));
+    let name = create(
+        &server,
+        &token,
+        json!({"name": "main", "container": {"image": "docker/whalesay", "command": ["cowsay-of-nowhere"]}}),
+        json!({}),
+    );
     let w = finished(&server, &token, &name);
     let message = w["status"]["message"].as_str().unwrap();
     assert!(message.contains("install \"cowsay-of-nowhere\"") && message.contains("--runtime podman"), "{message}");
@@ -599,24 +760,49 @@ fn deadlines_stop_terminate_and_delete_end_the_whole_tree() {
     let token = admin(&server);
     let mark = format!("{}", std::process::id() + 7_000_000);
     let slow = sh(&format!("sleep {mark} & sleep {mark}"));
-    let running = || String::from_utf8(Command::new("pgrep").args(["-fc", &format!("sleep {mark}")]).output().unwrap().stdout).unwrap().trim().parse::<u32>().unwrap_or(0);
+    let running = || {
+        String::from_utf8(Command::new("pgrep").args(["-fc", &format!("sleep {mark}")]).output().unwrap().stdout)
+            .unwrap()
+            .trim()
+            .parse::<u32>()
+            .unwrap_or(0)
+    };
     let gone = || eventually("no process is left", || (running() == 0).then_some(()));
 
     let name = create(&server, &token, slow.clone(), json!({"activeDeadlineSeconds": 1}));
     let w = finished(&server, &token, &name);
-    assert_eq!((w["status"]["phase"].as_str(), w["status"]["message"].as_str()), (Some("Failed"), Some("Step exceeded its deadline")));
+    assert_eq!(
+        (w["status"]["phase"].as_str(), w["status"]["message"].as_str()),
+        (Some("Failed"), Some("Step exceeded its deadline"))
+    );
     gone();
     for (action, word) in [("stop", "Stop"), ("terminate", "Terminate")] {
         let name = create(&server, &token, slow.clone(), json!({}));
         eventually("it runs", || (running() > 0).then_some(()));
-        let put = support::request(&server.http, "PUT", &format!("/api/v1/workflows/argo/{name}/{action}"), &[("Authorization", &token)], b"{}");
+        let put = support::request(
+            &server.http,
+            "PUT",
+            &format!("/api/v1/workflows/argo/{name}/{action}"),
+            &[("Authorization", &token)],
+            b"{}",
+        );
         assert_eq!(put.status, 200, "{}", put.text());
         assert_eq!(finished(&server, &token, &name)["status"]["message"], format!("Stopped with strategy '{word}'"));
         gone();
     }
     let name = create(&server, &token, slow, json!({}));
     eventually("it runs", || (running() > 0).then_some(()));
-    assert_eq!(support::request(&server.http, "DELETE", &format!("/api/v1/workflows/argo/{name}"), &[("Authorization", &token)], b"").status, 200);
+    assert_eq!(
+        support::request(
+            &server.http,
+            "DELETE",
+            &format!("/api/v1/workflows/argo/{name}"),
+            &[("Authorization", &token)],
+            b""
+        )
+        .status,
+        200
+    );
     gone();
 }
 
@@ -626,7 +812,11 @@ fn a_log_can_be_followed_while_it_is_written() {
     let token = admin(&server);
     let name = create(&server, &token, sh("for i in 1 2 3; do echo line $i; sleep 0.1; done"), json!({}));
     let answer = server.get(&format!("/api/v1/workflows/argo/{name}/log?logOptions.follow=true"), &token);
-    let lines: Vec<String> = answer.text().lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["result"]["content"].as_str().unwrap().to_owned()).collect();
+    let lines: Vec<String> = answer
+        .text()
+        .lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap()["result"]["content"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(lines, ["line 1", "line 2", "line 3"]);
 }
 
@@ -640,7 +830,11 @@ fn a_workflow_that_ran_during_a_crash_is_reported_truthfully() {
     server.launch();
     let w = finished(&server, &token, &name);
     assert_eq!(w["status"]["phase"], "Error");
-    assert!(w["status"]["message"].as_str().unwrap().contains("triggerfish was stopped while this Pod ran"), "{}", w["status"]);
+    assert!(
+        w["status"]["message"].as_str().unwrap().contains("triggerfish was stopped while this Pod ran"),
+        "{}",
+        w["status"]
+    );
     assert_eq!(log(&server, &token, &name), "started\n");
 }
 
@@ -648,8 +842,12 @@ fn a_workflow_that_ran_during_a_crash_is_reported_truthfully() {
 fn what_this_version_cannot_run_is_refused_by_name() {
     let server = Server::start(&[]);
     let token = admin(&server);
-    let name = create(&server, &token, json!({"name": "main", "steps": [[{"name": "a", "template": "main"}]]}), json!({}));
-    assert_eq!(finished(&server, &token, &name)["status"]["message"], "templates.main.steps: this version runs container and script templates; steps is not supported yet");
+    let name =
+        create(&server, &token, json!({"name": "main", "steps": [[{"name": "a", "template": "main"}]]}), json!({}));
+    assert_eq!(
+        finished(&server, &token, &name)["status"]["message"],
+        "templates.main.steps: this version runs container and script templates; steps is not supported yet"
+    );
 }
 
 // ---------------------------------------------------------------------------------------------- the program
@@ -658,9 +856,14 @@ fn what_this_version_cannot_run_is_refused_by_name() {
 fn two_servers_cannot_share_a_directory() {
     let server = Server::start(&[]);
     let mut c = Command::new(env!("CARGO_BIN_EXE_triggerfish"));
-    c.args(["serve", "--http-address", "127.0.0.1:0", "--kube-address", "127.0.0.1:0", "--data-dir"]).arg(server.data());
+    c.args(["serve", "--http-address", "127.0.0.1:0", "--kube-address", "127.0.0.1:0", "--data-dir"])
+        .arg(server.data());
     let out = Output::of(c);
-    assert!(!out.ok && out.stderr.contains(&format!("in use by another triggerfish (process {})", server.pid())), "{}", out.stderr);
+    assert!(
+        !out.ok && out.stderr.contains(&format!("in use by another triggerfish (process {})", server.pid())),
+        "{}",
+        out.stderr
+    );
 }
 
 #[test]
@@ -683,7 +886,12 @@ fn private_files_are_private_and_no_secret_is_shown() {
         let mode = std::fs::metadata(server.data().join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{file} has mode {mode:o}");
     }
-    let name = create(&server, &token, sh(&format!("ls {}; cat {}/pki/ca.key", server.data().display(), server.data().display())), json!({}));
+    let name = create(
+        &server,
+        &token,
+        sh(&format!("ls {}; cat {}/pki/ca.key", server.data().display(), server.data().display())),
+        json!({}),
+    );
     finished(&server, &token, &name);
     if unsafe_free_root() {
         assert!(!log(&server, &token, &name).contains("PRIVATE KEY"));
@@ -702,7 +910,11 @@ fn a_folder_of_manifests_is_applied_and_followed() {
     let server = Server::start(&["--manifests", dir.path().to_str().unwrap()]);
     let bindings = || server.cli(&["get", "wfeb", "-o", "name"]).stdout;
     eventually("the binding is applied", || bindings().contains("hello").then_some(()));
-    std::fs::write(dir.path().join("second.yaml"), HELLO.replace("name: hello\nspec:\n  event", "name: second\nspec:\n  event")).unwrap();
+    std::fs::write(
+        dir.path().join("second.yaml"),
+        HELLO.replace("name: hello\nspec:\n  event", "name: second\nspec:\n  event"),
+    )
+    .unwrap();
     eventually("the new file is applied", || bindings().contains("second").then_some(()));
 }
 
@@ -728,7 +940,8 @@ fn every_example_runs() {
         server.apply(&text);
         // A line `# event: {…}` in an example is the event that makes it run.
         for line in text.lines().filter_map(|l| l.strip_prefix("# event: ")) {
-            let answer = server.post("/api/v1/events/argo/", &token, &[("Prefer", "wait=20"), ("X-GitHub-Event", "push")], line);
+            let answer =
+                server.post("/api/v1/events/argo/", &token, &[("Prefer", "wait=20"), ("X-GitHub-Event", "push")], line);
             assert_eq!(answer.status, 200, "{}: {}", entry.path().display(), answer.text());
         }
     }

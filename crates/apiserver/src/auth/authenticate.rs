@@ -18,10 +18,13 @@ const TRUST: Duration = Duration::from_secs(10);
 /// Tokens remembered, at most; beyond it the memory is emptied.
 const REMEMBERED: usize = 4096;
 
+/// Whom a token named, and when it was looked up.
+type Seen = (Instant, Arc<User>);
+
 pub struct Authenticator {
     signer: Arc<Signer>,
     store: Arc<Store>,
-    seen: Mutex<HashMap<[u8; 32], (Instant, Arc<User>)>>,
+    seen: Mutex<HashMap<[u8; 32], Seen>>,
 }
 
 impl Authenticator {
@@ -83,8 +86,12 @@ impl Authenticator {
                 return Err(gone(plural, bound_name));
             }
             if kind == "pod" {
-                user.extra.insert("authentication.kubernetes.io/pod-name".into(), vec![object::text(bound, &["name"]).into()]);
-                user.extra.insert("authentication.kubernetes.io/pod-uid".into(), vec![object::text(bound, &["uid"]).into()]);
+                user.extra.insert(
+                    "authentication.kubernetes.io/pod-name".into(),
+                    vec![object::text(bound, &["name"]).into()],
+                );
+                user.extra
+                    .insert("authentication.kubernetes.io/pod-uid".into(), vec![object::text(bound, &["uid"]).into()]);
             }
         }
         if let Some(id) = claims.get("jti").and_then(Value::as_str) {
@@ -108,7 +115,8 @@ fn certificate_user(c: &ClientCertificate) -> Option<User> {
     let (_, parsed) = x509_parser::parse_x509_certificate(&c.0).ok()?;
     let subject = parsed.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
-    let mut groups: Vec<String> = subject.iter_organization().filter_map(|o| o.as_str().ok()).map(str::to_owned).collect();
+    let mut groups: Vec<String> =
+        subject.iter_organization().filter_map(|o| o.as_str().ok()).map(str::to_owned).collect();
     groups.push(AUTHENTICATED.into());
     let mut user = User { name, groups, ..User::default() };
     let fingerprint = format!("X509SHA256={}", crate::openapi::hex(&c.0).to_lowercase());
@@ -118,7 +126,9 @@ fn certificate_user(c: &ClientCertificate) -> Option<User> {
 
 /// Applies `Impersonate-*` headers, if the caller may.
 pub fn impersonate(headers: &HeaderMap, caller: Arc<User>, rbac: &Rbac) -> Result<Arc<User>, Status> {
-    let all = |name: &str| headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect::<Vec<_>>();
+    let all = |name: &str| {
+        headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect::<Vec<_>>()
+    };
     let Some(name) = all("impersonate-user").into_iter().next() else {
         if headers.contains_key("impersonate-group") || headers.contains_key("impersonate-uid") {
             return Err(Status::internal("requested [{Group  }] without impersonating a user"));

@@ -72,7 +72,10 @@ pub fn cluster_roles(product: Option<(&str, &[String])>) -> Vec<Value> {
         r["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {format!("rbac.authorization.k8s.io/aggregate-to-{from}"): "true"}}]});
         aggregated.push(r);
     }
-    let everything = vec![json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}), json!({"verbs": ["*"], "nonResourceURLs": ["*"]})];
+    let everything = vec![
+        json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}),
+        json!({"verbs": ["*"], "nonResourceURLs": ["*"]}),
+    ];
     let basic = vec![
         rule(&["create"], "authorization.k8s.io", &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
         rule(&["create"], "authentication.k8s.io", &["selfsubjectreviews"]),
@@ -80,9 +83,34 @@ pub fn cluster_roles(product: Option<(&str, &[String])>) -> Vec<Value> {
     let mut out = vec![
         role("cluster-admin", &everything, None),
         role("system:basic-user", &basic, None),
-        role("system:discovery", &[paths(&["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/"])], None),
+        role(
+            "system:discovery",
+            &[paths(&[
+                "/api",
+                "/api/*",
+                "/apis",
+                "/apis/*",
+                "/healthz",
+                "/livez",
+                "/openapi",
+                "/openapi/*",
+                "/readyz",
+                "/version",
+                "/version/",
+            ])],
+            None,
+        ),
         role("system:public-info-viewer", &[paths(&["/healthz", "/livez", "/readyz", "/version", "/version/"])], None),
-        role("system:service-account-issuer-discovery", &[paths(&["/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/"])], None),
+        role(
+            "system:service-account-issuer-discovery",
+            &[paths(&[
+                "/.well-known/openid-configuration",
+                "/.well-known/openid-configuration/",
+                "/openid/v1/jwks",
+                "/openid/v1/jwks/",
+            ])],
+            None,
+        ),
         role("system:aggregate-to-admin", &admin, Some("admin")),
         role("system:aggregate-to-edit", &edit, Some("edit")),
         role("system:aggregate-to-view", &view, Some("view")),

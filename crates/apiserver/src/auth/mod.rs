@@ -37,7 +37,11 @@ impl User {
         User {
             name: format!("system:serviceaccount:{namespace}:{name}"),
             uid: uid.into(),
-            groups: vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}"), AUTHENTICATED.into()],
+            groups: vec![
+                "system:serviceaccounts".into(),
+                format!("system:serviceaccounts:{namespace}"),
+                AUTHENTICATED.into(),
+            ],
             extra: BTreeMap::new(),
         }
     }

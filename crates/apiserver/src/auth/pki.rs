@@ -1,7 +1,10 @@
 //! The server's own certificate authority, and the keys and certificates made from it on first start.
 
 use super::token::Signer;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
+};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,14 +34,17 @@ impl Pki {
         if !dir.join("token.key").exists() {
             write_private(&dir.join("token.key"), &Signer::generate()?)?;
         }
-        let need = |name: &str| fs::read_to_string(dir.join(name)).map_err(|e| format!("cannot read {}: {e}", dir.join(name).display()));
+        let need = |name: &str| {
+            fs::read_to_string(dir.join(name)).map_err(|e| format!("cannot read {}: {e}", dir.join(name).display()))
+        };
         Ok(Self {
             ca: need("ca.crt")?,
             server_cert: need("server.crt")?,
             server_key: need("server.key")?,
             admin_cert: need("admin.crt")?,
             admin_key: need("admin.key")?,
-            token_key: fs::read(dir.join("token.key")).map_err(|e| format!("cannot read {}: {e}", dir.join("token.key").display()))?,
+            token_key: fs::read(dir.join("token.key"))
+                .map_err(|e| format!("cannot read {}: {e}", dir.join("token.key").display()))?,
         })
     }
 }
@@ -96,7 +102,8 @@ fn params(name: &str, organisation: Option<&str>) -> Result<CertificateParams, S
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), String> {
     let temporary = path.with_extension("new");
     let fail = |e: std::io::Error| format!("cannot write {}: {e}", path.display());
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(fail)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(fail)?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(fail)?;
     fs::rename(&temporary, path).map_err(fail)
 }

@@ -10,8 +10,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 pub const GROUP: &str = "rbac.authorization.k8s.io";
-const RESOURCES: [&str; 4] =
-    ["roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io"];
+const RESOURCES: [&str; 4] = [
+    "roles.rbac.authorization.k8s.io",
+    "rolebindings.rbac.authorization.k8s.io",
+    "clusterroles.rbac.authorization.k8s.io",
+    "clusterrolebindings.rbac.authorization.k8s.io",
+];
 
 /// What somebody wants to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,7 +42,13 @@ pub struct Rule {
 impl Rule {
     pub fn read(v: &Value) -> Self {
         let list = |key: &str| object::strings(v.get(key)).into_iter().map(str::to_owned).collect();
-        Rule { verbs: list("verbs"), groups: list("apiGroups"), resources: list("resources"), names: list("resourceNames"), paths: list("nonResourceURLs") }
+        Rule {
+            verbs: list("verbs"),
+            groups: list("apiGroups"),
+            resources: list("resources"),
+            names: list("resourceNames"),
+            paths: list("nonResourceURLs"),
+        }
     }
 
     fn allows(&self, a: &Attributes) -> bool {
@@ -46,7 +56,10 @@ impl Rule {
             return false;
         }
         if let Some(path) = a.path {
-            return self.paths.iter().any(|p| p == "*" || p == path || p.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix)));
+            return self
+                .paths
+                .iter()
+                .any(|p| p == "*" || p == path || p.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix)));
         }
         let combined;
         let resource = if a.subresource.is_empty() {
@@ -65,12 +78,17 @@ impl Rule {
     fn covers(&self, other: &Rule) -> bool {
         let all = |mine: &[String], theirs: &[String]| theirs.iter().all(|t| any(mine, t));
         if !other.paths.is_empty() {
-            let covered = |t: &String| self.paths.iter().any(|m| m == "*" || m == t || m.strip_suffix('*').is_some_and(|p| t.starts_with(p)));
+            let covered = |t: &String| {
+                self.paths.iter().any(|m| m == "*" || m == t || m.strip_suffix('*').is_some_and(|p| t.starts_with(p)))
+            };
             return all(&self.verbs, &other.verbs) && other.paths.iter().all(covered);
         }
-        let names = self.names.is_empty() || (!other.names.is_empty() && other.names.iter().all(|n| self.names.contains(n)));
+        let names =
+            self.names.is_empty() || (!other.names.is_empty() && other.names.iter().all(|n| self.names.contains(n)));
         let resources = other.resources.iter().all(|t| {
-            any(&self.resources, t) || t.split_once('/').is_some_and(|(_, sub)| self.resources.iter().any(|m| m.strip_prefix("*/") == Some(sub)))
+            any(&self.resources, t)
+                || t.split_once('/')
+                    .is_some_and(|(_, sub)| self.resources.iter().any(|m| m.strip_prefix("*/") == Some(sub)))
         });
         all(&self.verbs, &other.verbs) && all(&self.groups, &other.groups) && resources && names
     }
@@ -84,7 +102,12 @@ impl Rule {
             }
             for group in &self.groups {
                 for resource in &self.resources {
-                    let one = Rule { verbs: vec![verb.clone()], groups: vec![group.clone()], resources: vec![resource.clone()], ..Rule::default() };
+                    let one = Rule {
+                        verbs: vec![verb.clone()],
+                        groups: vec![group.clone()],
+                        resources: vec![resource.clone()],
+                        ..Rule::default()
+                    };
                     if self.names.is_empty() {
                         out.push(one);
                     } else {
@@ -100,7 +123,13 @@ impl Rule {
     fn compact(&self) -> String {
         let list = |l: &[String]| l.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(" ");
         let mut parts = Vec::new();
-        for (name, values) in [("APIGroups", &self.groups), ("Resources", &self.resources), ("ResourceNames", &self.names), ("NonResourceURLs", &self.paths), ("Verbs", &self.verbs)] {
+        for (name, values) in [
+            ("APIGroups", &self.groups),
+            ("Resources", &self.resources),
+            ("ResourceNames", &self.names),
+            ("NonResourceURLs", &self.paths),
+            ("Verbs", &self.verbs),
+        ] {
             if !values.is_empty() {
                 parts.push(format!("{name}:[{}]", list(values)));
             }
@@ -110,7 +139,12 @@ impl Rule {
 
     pub fn to_json(&self) -> Value {
         let mut o = json!({"verbs": self.verbs});
-        for (name, values) in [("apiGroups", &self.groups), ("resources", &self.resources), ("resourceNames", &self.names), ("nonResourceURLs", &self.paths)] {
+        for (name, values) in [
+            ("apiGroups", &self.groups),
+            ("resources", &self.resources),
+            ("resourceNames", &self.names),
+            ("nonResourceURLs", &self.paths),
+        ] {
             if !values.is_empty() {
                 o[name] = json!(values);
             }
@@ -181,7 +215,8 @@ impl Rbac {
             return Some(String::new());
         }
         let index = self.index();
-        let found = grants(&index, user).find(|g| (g.namespace.is_empty() || g.namespace == a.namespace) && g.rules.iter().any(|r| r.allows(a)))?;
+        let found = grants(&index, user)
+            .find(|g| (g.namespace.is_empty() || g.namespace == a.namespace) && g.rules.iter().any(|r| r.allows(a)))?;
         Some(format!("RBAC: allowed by {}", found.source))
     }
 
@@ -196,13 +231,23 @@ impl Rbac {
 
     pub fn refusal(&self, user: &User, a: &Attributes) -> Status {
         if let Some(path) = a.path {
-            let mut s = Status::new(403, "Forbidden", format!("forbidden: User {:?} cannot {} path {path:?}", user.name, a.verb));
+            let mut s = Status::new(
+                403,
+                "Forbidden",
+                format!("forbidden: User {:?} cannot {} path {path:?}", user.name, a.verb),
+            );
             s.details = Some(Box::default());
             return s;
         }
-        let resource = if a.subresource.is_empty() { a.resource.to_owned() } else { format!("{}/{}", a.resource, a.subresource) };
-        let scope = if a.namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {:?}", a.namespace) };
-        let why = format!("User {:?} cannot {} resource {resource:?} in API group {:?} {scope}", user.name, a.verb, a.group);
+        let resource =
+            if a.subresource.is_empty() { a.resource.to_owned() } else { format!("{}/{}", a.resource, a.subresource) };
+        let scope = if a.namespace.is_empty() {
+            "at the cluster scope".to_owned()
+        } else {
+            format!("in the namespace {:?}", a.namespace)
+        };
+        let why =
+            format!("User {:?} cannot {} resource {resource:?} in API group {:?} {scope}", user.name, a.verb, a.group);
         Status::forbidden(a.group, a.resource, a.name, &why)
     }
 
@@ -241,8 +286,13 @@ impl Rbac {
                 Some(r) => (r, resource, target),
                 None if user.groups.iter().any(|g| g == MASTERS) => return Ok(()),
                 None => {
-                    let a = Attributes { verb, group: GROUP, resource, namespace, name: target, ..Attributes::default() };
-                    return if self.allowed(user, &a) { Ok(()) } else { Err(Status::not_found(GROUP, resource, target)) };
+                    let a =
+                        Attributes { verb, group: GROUP, resource, namespace, name: target, ..Attributes::default() };
+                    return if self.allowed(user, &a) {
+                        Ok(())
+                    } else {
+                        Err(Status::not_found(GROUP, resource, target))
+                    };
                 }
             }
         } else {
@@ -254,7 +304,8 @@ impl Rbac {
             return Ok(());
         }
         let held = self.rules(user, namespace);
-        let missing: Vec<Rule> = wanted.iter().flat_map(Rule::parts).filter(|part| !held.iter().any(|h| h.covers(part))).collect();
+        let missing: Vec<Rule> =
+            wanted.iter().flat_map(Rule::parts).filter(|part| !held.iter().any(|h| h.covers(part))).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -275,7 +326,9 @@ impl Rbac {
 fn gather(parts: Vec<Rule>) -> Vec<Rule> {
     let mut out: Vec<Rule> = Vec::new();
     for part in parts {
-        match out.iter_mut().find(|r| r.groups == part.groups && r.resources == part.resources && r.names == part.names && r.paths == part.paths) {
+        match out.iter_mut().find(|r| {
+            r.groups == part.groups && r.resources == part.resources && r.names == part.names && r.paths == part.paths
+        }) {
             Some(r) => r.verbs.extend(part.verbs),
             None => out.push(part),
         }
@@ -294,16 +347,27 @@ fn build(store: &Store, made_from: [u64; 4]) -> Result<Index, Status> {
         Ok(store.list(&Range { resource, ..Range::default() })?.items.iter().map(|s| s.value()).collect())
     };
     let mut index = Index { made_from, ..Index::default() };
-    let read_rules = |role: &Value| role.get("rules").and_then(Value::as_array).into_iter().flatten().map(Rule::read).collect::<Vec<_>>();
+    let read_rules = |role: &Value| {
+        role.get("rules").and_then(Value::as_array).into_iter().flatten().map(Rule::read).collect::<Vec<_>>()
+    };
     for role in all(RESOURCES[0])? {
         index.roles.insert((object::namespace(&role).into(), object::name(&role).into()), Arc::new(read_rules(&role)));
     }
     let cluster = all(RESOURCES[2])?;
     for role in &cluster {
         let mut rules = read_rules(role);
-        for s in object::at(role, &["aggregationRule", "clusterRoleSelectors"]).and_then(Value::as_array).into_iter().flatten() {
+        for s in object::at(role, &["aggregationRule", "clusterRoleSelectors"])
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             let wanted = selector::from_object(s);
-            rules.extend(cluster.iter().filter(|c| wanted.matches(c) && object::name(c) != object::name(role)).flat_map(read_rules));
+            rules.extend(
+                cluster
+                    .iter()
+                    .filter(|c| wanted.matches(c) && object::name(c) != object::name(role))
+                    .flat_map(read_rules),
+            );
         }
         index.roles.insert((String::new(), object::name(role).into()), Arc::new(rules));
     }

@@ -9,14 +9,23 @@ use crate::status::{FieldError, Status};
 use serde_json::{Value, json};
 
 /// Answers a review; `None` when the kind is none of them.
-pub fn answer(kind: &str, mut body: Value, namespace: &str, user: &User, rbac: &Rbac, authenticator: &Authenticator) -> Option<Result<Value, Status>> {
+pub fn answer(
+    kind: &str,
+    mut body: Value,
+    namespace: &str,
+    user: &User,
+    rbac: &Rbac,
+    authenticator: &Authenticator,
+) -> Option<Result<Value, Status>> {
     let status = match kind {
         "SelfSubjectAccessReview" => access(&body, user, rbac, "", None),
         "SubjectAccessReview" => access(&body, &subject(&body), rbac, "", Some(kind)),
         "LocalSubjectAccessReview" => access(&body, &subject(&body), rbac, namespace, Some(kind)),
         "SelfSubjectRulesReview" => rules(&body, user, rbac),
         "SelfSubjectReview" => Ok(json!({"userInfo": info(user)})),
-        "TokenReview" if text(&body, &["spec", "token"]).is_empty() => Err(Status::bad_request("token is required for TokenReview in authentication")),
+        "TokenReview" if text(&body, &["spec", "token"]).is_empty() => {
+            Err(Status::bad_request("token is required for TokenReview in authentication"))
+        }
         "TokenReview" => Ok(token(&body, authenticator)),
         _ => return None,
     };
@@ -35,7 +44,13 @@ fn subject(body: &Value) -> User {
     User { name: text(body, &["spec", "user"]).into(), groups, ..User::default() }
 }
 
-fn access(body: &Value, user: &User, rbac: &Rbac, namespace: &str, about_others: Option<&str>) -> Result<Value, Status> {
+fn access(
+    body: &Value,
+    user: &User,
+    rbac: &Rbac,
+    namespace: &str,
+    about_others: Option<&str>,
+) -> Result<Value, Status> {
     let spec = body.get("spec").cloned().unwrap_or_default();
     let group = "authorization.k8s.io";
     let mut errors = Vec::new();
@@ -44,10 +59,18 @@ fn access(body: &Value, user: &User, rbac: &Rbac, namespace: &str, about_others:
     }
     let (resource, path) = (spec.get("resourceAttributes"), spec.get("nonResourceAttributes"));
     if resource.is_some() && path.is_some() {
-        errors.push(FieldError::invalid("spec.nonResourceAttributes", path.cloned().unwrap_or_default(), "cannot be specified in combination with resourceAttributes"));
+        errors.push(FieldError::invalid(
+            "spec.nonResourceAttributes",
+            path.cloned().unwrap_or_default(),
+            "cannot be specified in combination with resourceAttributes",
+        ));
     }
     if resource.is_none() && path.is_none() {
-        errors.push(FieldError::invalid("spec.resourceAttributes", Value::Null, "exactly one of nonResourceAttributes or resourceAttributes must be specified"));
+        errors.push(FieldError::invalid(
+            "spec.resourceAttributes",
+            Value::Null,
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        ));
     }
     let inner = resource.map_or("", |r| text(r, &["namespace"]));
     if about_others == Some("LocalSubjectAccessReview") && inner != namespace {
@@ -66,7 +89,11 @@ fn access(body: &Value, user: &User, rbac: &Rbac, namespace: &str, about_others:
             name: text(r, &["name"]),
             path: None,
         },
-        (None, p) => Attributes { verb: p.map_or("", |p| text(p, &["verb"])), path: p.map(|p| text(p, &["path"])), ..Attributes::default() },
+        (None, p) => Attributes {
+            verb: p.map_or("", |p| text(p, &["verb"])),
+            path: p.map(|p| text(p, &["path"])),
+            ..Attributes::default()
+        },
     };
     Ok(match rbac.reason(user, &attributes) {
         Some(reason) if reason.is_empty() => json!({"allowed": true}),
@@ -110,7 +137,9 @@ fn token(body: &Value, authenticator: &Authenticator) -> Value {
         wanted.into_iter().filter(|w| audiences.iter().any(|a| a == w)).collect()
     };
     if accepted.is_empty() {
-        let why = format!("[invalid bearer token, token audiences {audiences:?} is invalid for the target audiences [{AUDIENCE:?}]]");
+        let why = format!(
+            "[invalid bearer token, token audiences {audiences:?} is invalid for the target audiences [{AUDIENCE:?}]]"
+        );
         return json!({"user": {}, "error": why});
     }
     if !user.groups.iter().any(|g| g == AUTHENTICATED) {

@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+};
 use serde_json::{Value, json};
 
 pub const ISSUER: &str = "https://kubernetes.default.svc";
@@ -20,19 +22,22 @@ impl Signer {
     /// `pkcs8` is the private key, as `generate` makes it.
     pub fn new(pkcs8: &[u8]) -> Result<Self, String> {
         let random = SystemRandom::new();
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random).map_err(|e| format!("not an ES256 key: {e}"))?;
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random)
+            .map_err(|e| format!("not an ES256 key: {e}"))?;
         let key_id = crate::openapi::hex(key.public_key().as_ref())[..16].to_lowercase();
         Ok(Self { key, key_id, random })
     }
 
     pub fn generate() -> Result<Vec<u8>, String> {
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).map_err(|e| e.to_string())?;
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+            .map_err(|e| e.to_string())?;
         Ok(document.as_ref().to_vec())
     }
 
     pub fn sign(&self, claims: &Value) -> Result<String, String> {
         let header = json!({"alg": "ES256", "kid": self.key_id});
-        let head = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let head =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let signature = self.key.sign(&self.random, head.as_bytes()).map_err(|e| format!("cannot sign: {e}"))?;
         Ok(format!("{head}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref())))
     }
@@ -77,7 +82,8 @@ pub struct Claims<'a> {
 
 impl Claims<'_> {
     pub fn to_json(&self) -> Value {
-        let mut own = json!({"namespace": self.namespace, "serviceaccount": {"name": self.account, "uid": self.account_uid}});
+        let mut own =
+            json!({"namespace": self.namespace, "serviceaccount": {"name": self.account, "uid": self.account_uid}});
         if let Some(b) = self.binding {
             own[&b.kind] = json!({"name": b.name, "uid": b.uid});
         }

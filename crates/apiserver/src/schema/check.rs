@@ -8,7 +8,9 @@ use serde_json::Value;
 pub fn check(schema: &Schema, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut out = Vec::new();
     visit(schema, value, "", &mut out);
-    let blocking = |e: &FieldError| matches!(e.kind, FieldErrorKind::Required | FieldErrorKind::TypeInvalid(_) | FieldErrorKind::NotSupported(..));
+    let blocking = |e: &FieldError| {
+        matches!(e.kind, FieldErrorKind::Required | FieldErrorKind::TypeInvalid(_) | FieldErrorKind::NotSupported(..))
+    };
     if !out.iter().any(blocking) {
         out.extend(super::rules::check(schema, value, old));
     } else if schema.any_rules {
@@ -65,7 +67,11 @@ fn visit(schema: &Schema, value: &Value, path: &str, out: &mut Vec<FieldError>) 
     }
     if !schema.allowed.is_empty() && !schema.allowed.contains(value) {
         let names = schema.allowed.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
-        out.push(FieldError { path: path.into(), kind: FieldErrorKind::NotSupported(value.clone(), names), detail: String::new() });
+        out.push(FieldError {
+            path: path.into(),
+            kind: FieldErrorKind::NotSupported(value.clone(), names),
+            detail: String::new(),
+        });
     }
     if let Some(bounds) = &schema.bounds {
         check_bounds(bounds, value, path, out);
@@ -110,7 +116,11 @@ fn check_unique(kind: &ListType, list: &[Value], path: &str, out: &mut Vec<Field
     for (i, v) in list.iter().enumerate() {
         let id = identity(v);
         if !seen.insert(id.to_string()) {
-            out.push(FieldError { path: format!("{path}[{i}]"), kind: FieldErrorKind::Duplicate(id), detail: String::new() });
+            out.push(FieldError {
+                path: format!("{path}[{i}]"),
+                kind: FieldErrorKind::Duplicate(id),
+                detail: String::new(),
+            });
         }
     }
 }
@@ -129,7 +139,11 @@ fn check_bounds(b: &Bounds, value: &Value, path: &str, out: &mut Vec<FieldError>
                 wrong(value.clone(), format!("{path} in body should be at least {min} chars long"));
             }
             if let Some(max) = b.max_length.filter(|m| length > *m) {
-                out.push(FieldError { path: path.into(), kind: FieldErrorKind::TooLong, detail: format!("may not be more than {max} bytes") });
+                out.push(FieldError {
+                    path: path.into(),
+                    kind: FieldErrorKind::TooLong,
+                    detail: format!("may not be more than {max} bytes"),
+                });
             }
         }
         Value::Number(n) => {
@@ -148,7 +162,11 @@ fn check_bounds(b: &Bounds, value: &Value, path: &str, out: &mut Vec<FieldError>
                 wrong(Value::from(list.len()), format!("{path} in body should have at least {min} items"));
             }
             if let Some(max) = b.max_items.filter(|m| list.len() > *m) {
-                out.push(FieldError { path: path.into(), kind: FieldErrorKind::TooMany(list.len()), detail: format!("must have at most {max} items") });
+                out.push(FieldError {
+                    path: path.into(),
+                    kind: FieldErrorKind::TooMany(list.len()),
+                    detail: format!("must have at most {max} items"),
+                });
             }
         }
         Value::Object(map) => {
@@ -156,7 +174,11 @@ fn check_bounds(b: &Bounds, value: &Value, path: &str, out: &mut Vec<FieldError>
                 wrong(Value::from(map.len()), format!("{path} in body should have at least {min} properties"));
             }
             if let Some(max) = b.max_properties.filter(|m| map.len() > *m) {
-                out.push(FieldError { path: path.into(), kind: FieldErrorKind::TooMany(map.len()), detail: format!("must have at most {max} items") });
+                out.push(FieldError {
+                    path: path.into(),
+                    kind: FieldErrorKind::TooMany(map.len()),
+                    detail: format!("must have at most {max} items"),
+                });
             }
         }
         _ => {}
@@ -168,10 +190,19 @@ fn check_bounds(b: &Bounds, value: &Value, path: &str, out: &mut Vec<FieldError>
     };
     let matching = b.one_of.iter().filter(|s| holds(s)).count();
     if !b.one_of.is_empty() && matching != 1 {
-        let found = if matching == 0 { "Found none valid".to_owned() } else { format!("Found {matching} valid alternatives") };
-        out.push(FieldError::invalid(path, value.clone(), format!("{path:?} must validate one and only one schema (oneOf). {found}")));
+        let found =
+            if matching == 0 { "Found none valid".to_owned() } else { format!("Found {matching} valid alternatives") };
+        out.push(FieldError::invalid(
+            path,
+            value.clone(),
+            format!("{path:?} must validate one and only one schema (oneOf). {found}"),
+        ));
     }
     if !b.any_of.is_empty() && !b.any_of.iter().any(holds) {
-        out.push(FieldError::invalid(path, value.clone(), format!("{path:?} must validate at least one schema (anyOf)")));
+        out.push(FieldError::invalid(
+            path,
+            value.clone(),
+            format!("{path:?} must validate at least one schema (anyOf)"),
+        ));
     }
 }

@@ -116,7 +116,6 @@ impl Schema {
     fn parts(&self) -> impl Iterator<Item = &Arc<Schema>> {
         self.properties.values().chain(self.items.iter()).chain(self.additional.iter())
     }
-
 }
 
 /// Schemas nested deeper than this are refused.
@@ -164,7 +163,8 @@ impl Reader<'_> {
             required: strings(o.get("required")),
             allowed: o.get("enum").and_then(Value::as_array).cloned().unwrap_or_default(),
             default: o.get("default").cloned(),
-            nullable: flag("nullable") || o.get("type").and_then(Value::as_array).is_some_and(|t| t.iter().any(|x| x == "null")),
+            nullable: flag("nullable")
+                || o.get("type").and_then(Value::as_array).is_some_and(|t| t.iter().any(|x| x == "null")),
             preserve_unknown: flag("x-kubernetes-preserve-unknown-fields"),
             embedded: flag("x-kubernetes-embedded-resource"),
             atomic_map: text("x-kubernetes-map-type") == "atomic",
@@ -197,7 +197,11 @@ impl Reader<'_> {
         }
         out.any_rules = !out.rules.is_empty() || out.parts().any(|s| s.any_rules);
         // An object without any member of its own is free-form.
-        if out.kind == Type::Object && out.properties.is_empty() && out.additional.is_none() && !o.contains_key("properties") {
+        if out.kind == Type::Object
+            && out.properties.is_empty()
+            && out.additional.is_none()
+            && !o.contains_key("properties")
+        {
             out.preserve_unknown = out.preserve_unknown || !o.contains_key("x-closed");
         }
         if out.kind == Type::Any && out.properties.is_empty() {
@@ -239,15 +243,24 @@ impl Reader<'_> {
             && bounds.one_of.is_empty()
             && bounds.any_of.is_empty()
             && [bounds.minimum, bounds.maximum].iter().all(Option::is_none)
-            && [bounds.min_length, bounds.max_length, bounds.min_items, bounds.max_items, bounds.min_properties, bounds.max_properties]
-                .iter()
-                .all(Option::is_none);
+            && [
+                bounds.min_length,
+                bounds.max_length,
+                bounds.min_items,
+                bounds.max_items,
+                bounds.min_properties,
+                bounds.max_properties,
+            ]
+            .iter()
+            .all(Option::is_none);
         Ok(if empty { None } else { Some(Box::new(bounds)) })
     }
 }
 
 fn read_type(source: &Value) -> Type {
-    if source.get("x-kubernetes-int-or-string").and_then(Value::as_bool) == Some(true) || source.get("format").and_then(Value::as_str) == Some("int-or-string") {
+    if source.get("x-kubernetes-int-or-string").and_then(Value::as_bool) == Some(true)
+        || source.get("format").and_then(Value::as_str) == Some("int-or-string")
+    {
         return Type::IntOrString;
     }
     let name = match source.get("type") {

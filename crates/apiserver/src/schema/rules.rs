@@ -28,8 +28,28 @@ impl fmt::Debug for Rule {
 
 /// Functions and macros that are there.
 const KNOWN: [&str; 22] = [
-    "size", "contains", "startsWith", "endsWith", "matches", "has", "all", "exists", "exists_one", "map", "filter", "int", "uint", "double", "string", "bool", "bytes", "dyn", "type", "min",
-    "max", "in",
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "has",
+    "all",
+    "exists",
+    "exists_one",
+    "map",
+    "filter",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bool",
+    "bytes",
+    "dyn",
+    "type",
+    "min",
+    "max",
+    "in",
 ];
 
 impl Rule {
@@ -39,7 +59,11 @@ impl Rule {
         let rule = text("rule");
         let program = compile(&rule)?;
         let references = program.references();
-        let foreign = references.functions().into_iter().find(|f| f.chars().next().is_some_and(char::is_alphabetic) && !KNOWN.contains(f)).map(str::to_owned);
+        let foreign = references
+            .functions()
+            .into_iter()
+            .find(|f| f.chars().next().is_some_and(char::is_alphabetic) && !KNOWN.contains(f))
+            .map(str::to_owned);
         if let Some(function) = foreign {
             return Ok(Err(format!("{rule:?} uses {function}(), which this server does not have")));
         }
@@ -49,7 +73,15 @@ impl Rule {
             given => Some(compile(&given)?),
         };
         let message = Some(text("message")).filter(|m| !m.is_empty()).unwrap_or_else(|| format!("failed rule: {rule}"));
-        Ok(Ok(Rule { program, message, computed, reason: text("reason"), field: text("fieldPath"), transition, text: rule }))
+        Ok(Ok(Rule {
+            program,
+            message,
+            computed,
+            reason: text("reason"),
+            field: text("fieldPath"),
+            transition,
+            text: rule,
+        }))
     }
 
     fn ask(&self, schema: &Schema, value: &Value, old: Option<&Value>, path: &str) -> Option<FieldError> {

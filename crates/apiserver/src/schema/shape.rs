@@ -41,9 +41,13 @@ pub fn apply_defaults(schema: &Schema, value: &mut Value) {
 pub fn prune(schema: &Schema, value: &mut Value, root: bool) {
     match value {
         Value::Object(map) => {
-            let keep_all = schema.preserve_unknown || schema.additional.is_some() || !matches!(schema.kind, Type::Object);
+            let keep_all =
+                schema.preserve_unknown || schema.additional.is_some() || !matches!(schema.kind, Type::Object);
             if !keep_all {
-                map.retain(|k, _| schema.properties.contains_key(k) || ((root || schema.embedded) && OBJECT_MEMBERS.contains(&k.as_str())));
+                map.retain(|k, _| {
+                    schema.properties.contains_key(k)
+                        || ((root || schema.embedded) && OBJECT_MEMBERS.contains(&k.as_str()))
+                });
             }
             for (name, child) in map.iter_mut() {
                 if root && name == "metadata" {
@@ -73,7 +77,8 @@ pub fn unknown_fields(schema: &Schema, value: &Value) -> Vec<String> {
 fn collect_unknown(schema: &Schema, value: &Value, path: &str, root: bool, out: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
-            let keep_all = schema.preserve_unknown || schema.additional.is_some() || !matches!(schema.kind, Type::Object);
+            let keep_all =
+                schema.preserve_unknown || schema.additional.is_some() || !matches!(schema.kind, Type::Object);
             for (name, child) in map {
                 let here = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 match schema.property(name) {

@@ -9,9 +9,9 @@ pub mod watch;
 mod writer;
 
 use crate::object::Key;
-use recent::Recent;
 use crate::status::Status;
 use bytes::Bytes;
+use recent::Recent;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -83,8 +83,14 @@ impl WriteError {
     /// As who asked hears of it; a conflict is better told by who knows what was expected.
     pub fn status(&self) -> Status {
         match self {
-            WriteError::Conflict => Status::new(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again"),
-            WriteError::Storage(why) => Status::internal(format!("the data directory refused the write ({why}); free space or mend the disk, then try again")),
+            WriteError::Conflict => Status::new(
+                409,
+                "Conflict",
+                "the object has been modified; please apply your changes to the latest version and try again",
+            ),
+            WriteError::Storage(why) => Status::internal(format!(
+                "the data directory refused the write ({why}); free space or mend the disk, then try again"
+            )),
             WriteError::TooLarge => Status::too_large(MAX_OBJECT),
         }
     }
@@ -147,7 +153,12 @@ impl Store {
         let compacted = Arc::new(AtomicU64::new(0));
         let hub = Arc::new(Hub::new(options.watch_buffer));
         let recent = Arc::new(Recent::default());
-        let shared = writer::Shared { committed: committed.clone(), compacted: compacted.clone(), recent: recent.clone(), hub: hub.clone() };
+        let shared = writer::Shared {
+            committed: committed.clone(),
+            compacted: compacted.clone(),
+            recent: recent.clone(),
+            hub: hub.clone(),
+        };
         let writer = writer::start(connection, options.history, shared)
             .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
         Ok(Self { path: path.into(), readers: Mutex::new(Vec::new()), writer, committed, compacted, recent, hub })
@@ -268,7 +279,8 @@ impl Store {
     pub fn dependents(&self, uid: &str) -> Result<Vec<Key>, Status> {
         self.read(|c| {
             let mut statement = c.prepare_cached("SELECT resource, namespace, name FROM owners WHERE owner=?1")?;
-            let rows = statement.query_map([uid], |r| Ok(Key { resource: r.get(0)?, namespace: r.get(1)?, name: r.get(2)? }))?;
+            let rows = statement
+                .query_map([uid], |r| Ok(Key { resource: r.get(0)?, namespace: r.get(1)?, name: r.get(2)? }))?;
             rows.collect()
         })
     }
@@ -277,7 +289,9 @@ impl Store {
     pub fn owned(&self) -> Result<Vec<(String, Key)>, Status> {
         self.read(|c| {
             let mut statement = c.prepare_cached("SELECT owner, resource, namespace, name FROM owners")?;
-            let rows = statement.query_map([], |r| Ok((r.get(0)?, Key { resource: r.get(1)?, namespace: r.get(2)?, name: r.get(3)? })))?;
+            let rows = statement.query_map([], |r| {
+                Ok((r.get(0)?, Key { resource: r.get(1)?, namespace: r.get(2)?, name: r.get(3)? }))
+            })?;
             rows.collect()
         })
     }

@@ -3,8 +3,8 @@
 use super::recent::Recent;
 use super::watch::{Event, Hub};
 use super::{Change, Expect, MAX_OBJECT, Stored, WriteError};
-use crate::write::contains;
 use crate::object::{self, Key};
+use crate::write::contains;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde_json::Value;
@@ -49,7 +49,9 @@ impl Handle {
                     write = back;
                     tokio::task::yield_now().await;
                 }
-                Err(mpsc::TrySendError::Disconnected(_)) => return Err(WriteError::Storage("the store is closed".into())),
+                Err(mpsc::TrySendError::Disconnected(_)) => {
+                    return Err(WriteError::Storage("the store is closed".into()));
+                }
             }
         }
         answer.await.unwrap_or_else(|_| Err(WriteError::Storage("the store is closed".into())))
@@ -76,7 +78,8 @@ type Done = (oneshot::Sender<Result<Stored, WriteError>>, Result<(Stored, String
 
 pub fn start(connection: Connection, history: u64, shared: Shared) -> rusqlite::Result<Handle> {
     let newest: i64 = connection.query_row("SELECT coalesce(max(rv), 0) FROM versions", [], |r| r.get(0))?;
-    let oldest: Option<i64> = connection.query_row("SELECT value FROM meta WHERE key='compacted'", [], |r| r.get(0)).optional()?;
+    let oldest: Option<i64> =
+        connection.query_row("SELECT value FROM meta WHERE key='compacted'", [], |r| r.get(0)).optional()?;
     let oldest = oldest.unwrap_or(0) as u64;
     // Deletions leave the table when compacted, so the counter may be ahead of the newest row.
     let newest = (newest as u64).max(oldest).max(1);
@@ -173,7 +176,10 @@ impl Writer {
         let from = self.shared.compacted.load(Ordering::Relaxed) as i64;
         let to = (self.next - 1 - self.history) as i64;
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute("DELETE FROM versions WHERE rv IN (SELECT prev FROM versions WHERE rv > ?1 AND rv <= ?2)", [from, to])?;
+        tx.execute(
+            "DELETE FROM versions WHERE rv IN (SELECT prev FROM versions WHERE rv > ?1 AND rv <= ?2)",
+            [from, to],
+        )?;
         tx.execute("DELETE FROM versions WHERE rv > ?1 AND rv <= ?2 AND change = 3", [from, to])?;
         tx.execute("INSERT OR REPLACE INTO meta(key, value) VALUES('compacted', ?1)", [to])?;
         tx.commit()?;
@@ -181,6 +187,9 @@ impl Writer {
         Ok(())
     }
 }
+
+/// What a write left: the object, its key, and what watchers are told.
+type Applied = (Stored, String, Arc<Event>);
 
 /// One write inside the transaction; the inner error leaves the transaction as it was.
 fn apply(
@@ -190,7 +199,7 @@ fn apply(
     expect: Expect,
     mut value: Value,
     remove: bool,
-) -> rusqlite::Result<Result<(Stored, String, Arc<Event>), WriteError>> {
+) -> rusqlite::Result<Result<Applied, WriteError>> {
     let current: Option<i64> = tx
         .prepare_cached("SELECT rv FROM objects WHERE resource=?1 AND namespace=?2 AND name=?3")?
         .query_row(params![key.resource, key.namespace, key.name], |r| r.get(0))
@@ -201,7 +210,8 @@ fn apply(
         _ => return Ok(Err(WriteError::Conflict)),
     }
     object::set_meta(&mut value, "resourceVersion", rv.to_string());
-    let json = Bytes::from(serde_json::to_vec(&value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?);
+    let json =
+        Bytes::from(serde_json::to_vec(&value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?);
     if json.len() > MAX_OBJECT && !remove {
         return Ok(Err(WriteError::TooLarge));
     }
@@ -216,12 +226,24 @@ fn apply(
             tx.prepare_cached("SELECT data FROM versions WHERE rv=?1")?.query_row([prev], |r| r.get(0)).optional()?
         }
     };
-    tx.prepare_cached("INSERT INTO versions(rv, change, prev, resource, namespace, name, data) VALUES(?1,?2,?3,?4,?5,?6,?7)")?.execute(
-        params![rv as i64, change.code(), current.unwrap_or(0), key.resource, key.namespace, key.name, &json[..]],
-    )?;
+    tx.prepare_cached(
+        "INSERT INTO versions(rv, change, prev, resource, namespace, name, data) VALUES(?1,?2,?3,?4,?5,?6,?7)",
+    )?
+    .execute(params![
+        rv as i64,
+        change.code(),
+        current.unwrap_or(0),
+        key.resource,
+        key.namespace,
+        key.name,
+        &json[..]
+    ])?;
     if remove {
-        tx.prepare_cached("DELETE FROM objects WHERE resource=?1 AND namespace=?2 AND name=?3")?
-            .execute(params![key.resource, key.namespace, key.name])?;
+        tx.prepare_cached("DELETE FROM objects WHERE resource=?1 AND namespace=?2 AND name=?3")?.execute(params![
+            key.resource,
+            key.namespace,
+            key.name
+        ])?;
     } else {
         tx.prepare_cached("INSERT OR REPLACE INTO objects(resource, namespace, name, rv) VALUES(?1,?2,?3,?4)")?
             .execute(params![key.resource, key.namespace, key.name, rv as i64])?;
@@ -232,7 +254,13 @@ fn apply(
 }
 
 /// Keeps the owner index in step with `metadata.ownerReferences`.
-fn own(tx: &rusqlite::Transaction, key: &Key, value: &Value, previous: Option<&[u8]>, remove: bool) -> rusqlite::Result<()> {
+fn own(
+    tx: &rusqlite::Transaction,
+    key: &Key,
+    value: &Value,
+    previous: Option<&[u8]>,
+    remove: bool,
+) -> rusqlite::Result<()> {
     let uids = |v: &Value| {
         let mut out: Vec<String> = object::owners(v).map(|o| object::text(o, &["uid"]).to_owned()).collect();
         if object::is_deleting(v) {
@@ -242,7 +270,9 @@ fn own(tx: &rusqlite::Transaction, key: &Key, value: &Value, previous: Option<&[
     };
     let before = match previous {
         // Parsing is skipped for the many objects without owners.
-        Some(p) if contains(p, b"\"ownerReferences\"") || contains(p, b"\"deletionTimestamp\"") => serde_json::from_slice(p).map(|v: Value| uids(&v)).unwrap_or_default(),
+        Some(p) if contains(p, b"\"ownerReferences\"") || contains(p, b"\"deletionTimestamp\"") => {
+            serde_json::from_slice(p).map(|v: Value| uids(&v)).unwrap_or_default()
+        }
         _ => Vec::new(),
     };
     let after = if remove { Vec::new() } else { uids(value) };

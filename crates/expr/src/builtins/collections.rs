@@ -16,7 +16,10 @@ pub fn statistics<'a>(name: &str, v: &[Value<'a>], at: usize) -> Outcome<'a> {
     flat(v, &mut all);
     let mut numbers = Vec::with_capacity(all.len());
     for x in &all {
-        numbers.push(x.as_number().ok_or_else(|| Error::run(at, format!("invalid argument for {name} (type {})", x.type_name())))?);
+        numbers.push(
+            x.as_number()
+                .ok_or_else(|| Error::run(at, format!("invalid argument for {name} (type {})", x.type_name())))?,
+        );
     }
     match name {
         "max" | "min" => {
@@ -32,7 +35,11 @@ pub fn statistics<'a>(name: &str, v: &[Value<'a>], at: usize) -> Outcome<'a> {
         _ => {
             numbers.sort_by(f64::total_cmp);
             let middle = numbers.len() / 2;
-            Ok(Value::Float(if numbers.len() % 2 == 1 { numbers[middle] } else { (numbers[middle - 1] + numbers[middle]) / 2.0 }))
+            Ok(Value::Float(if numbers.len() % 2 == 1 {
+                numbers[middle]
+            } else {
+                (numbers[middle - 1] + numbers[middle]) / 2.0
+            }))
         }
     }
 }
@@ -48,26 +55,36 @@ fn flat<'a>(v: &[Value<'a>], out: &mut Vec<Value<'a>>) {
 
 pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) -> Outcome<'a> {
     match name {
-        "sort" if !matches!(&v[0], Value::List(l) if !matches!(l.holds(), Holds::Pairs | Holds::Lists)) => return Ok(Value::nil_list(Holds::Any)),
+        "sort" if !matches!(&v[0], Value::List(l) if !matches!(l.holds(), Holds::Pairs | Holds::Lists)) => {
+            return Ok(Value::nil_list(Holds::Any));
+        }
         "first" | "last" => {
             // What has no elements has neither.
-            return Ok(crate::eval::fetch(&v[0], &Value::Int(if name == "first" { 0 } else { -1 }), at).unwrap_or(Value::Nil));
+            return Ok(
+                crate::eval::fetch(&v[0], &Value::Int(if name == "first" { 0 } else { -1 }), at).unwrap_or(Value::Nil)
+            );
         }
         "get" => {
             return Ok(match (&v[0], &v[1]) {
                 (Value::Map(m), k) => m.at(k).unwrap_or(Value::Nil),
-                (Value::List(_) | Value::Text(_), k) if integer(k).is_some() => crate::eval::fetch(&v[0], k, at).unwrap_or(Value::Nil),
+                (Value::List(_) | Value::Text(_), k) if integer(k).is_some() => {
+                    crate::eval::fetch(&v[0], k, at).unwrap_or(Value::Nil)
+                }
                 _ => Value::Nil,
             });
         }
         "keys" | "values" | "toPairs" => {
-            let Value::Map(m) = &v[0] else { return Err(Error::run(at, format!("cannot get {name} from {}", v[0].type_name()))) };
+            let Value::Map(m) = &v[0] else {
+                return Err(Error::run(at, format!("cannot get {name} from {}", v[0].type_name())));
+            };
             e.produce(m.len(), at)?;
             let pairs = m.pairs().into_iter();
             return Ok(match name {
                 "keys" => Value::list(pairs.map(|(k, _)| k).collect()),
                 "values" => Value::list(pairs.map(|(_, x)| x).collect()),
-                _ => Value::list_of(Holds::Pairs, pairs.map(|(k, x)| Value::list_of(Holds::Pair, vec![k, x])).collect()),
+                _ => {
+                    Value::list_of(Holds::Pairs, pairs.map(|(k, x)| Value::list_of(Holds::Pair, vec![k, x])).collect())
+                }
             });
         }
         _ => {}
@@ -127,7 +144,10 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) ->
                     Value::List(p) if p.len() == 2 => {
                         let (key, x) = (p.get(0).unwrap_or(Value::Nil), p.get(1).unwrap_or(Value::Nil));
                         if matches!(key, Value::Map(_) | Value::List(_)) {
-                            return Err(Error::run(at, format!("runtime error: hash of unhashable type {}", key.type_name())));
+                            return Err(Error::run(
+                                at,
+                                format!("runtime error: hash of unhashable type {}", key.type_name()),
+                            ));
                         }
                         let class = classes.of(&key);
                         match class.iter().find(|place| out[**place].0.same(&key)) {
@@ -145,4 +165,3 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) ->
         }
     })
 }
-

@@ -17,7 +17,9 @@ pub fn date<'a>(v: &[Value<'a>], at: usize) -> Outcome<'a> {
     };
     if let Some(layout) = v.get(1) {
         let layout = text(layout, "date", at)?;
-        return time::parse(s, layout, &zone).map(Value::time).ok_or_else(|| Error::run(at, format!("parsing time {s:?} as {layout:?}: cannot parse")));
+        return time::parse(s, layout, &zone)
+            .map(Value::time)
+            .ok_or_else(|| Error::run(at, format!("parsing time {s:?} as {layout:?}: cannot parse")));
     }
     time::parse_any(s, &zone).map(Value::time).ok_or_else(|| Error::run(at, format!("invalid date {s}")))
 }
@@ -73,7 +75,9 @@ pub fn method<'a>(target: Value<'a>, name: &str, arguments: Vec<Value<'a>>, at: 
         (Value::Time(t), "Unix", []) => Value::Int(t.timestamp().as_second()),
         (Value::Time(t), "UnixMilli", []) => Value::Int(t.timestamp().as_millisecond()),
         (Value::Time(t), "UnixMicro", []) => Value::Int(t.timestamp().as_microsecond()),
-        (Value::Time(t), "UnixNano", []) => Value::Int(i64::try_from(t.timestamp().as_nanosecond()).unwrap_or(i64::MAX)),
+        (Value::Time(t), "UnixNano", []) => {
+            Value::Int(i64::try_from(t.timestamp().as_nanosecond()).unwrap_or(i64::MAX))
+        }
         (Value::Time(t), "String", []) => Value::text(time::shown(t)),
         (Value::Time(t), "UTC", []) => Value::time(t.with_time_zone(jiff::tz::TimeZone::UTC)),
         (Value::Time(t), "Format", [Value::Text(layout)]) => Value::text(time::format(t, layout)),
@@ -86,9 +90,10 @@ pub fn method<'a>(target: Value<'a>, name: &str, arguments: Vec<Value<'a>>, at: 
         (Value::Time(t), "AddDate", [y, m, d]) => {
             let (Some(y), Some(m), Some(d)) = (integer(y), integer(m), integer(d)) else { return missing(&target) };
             let span = jiff::Span::new().try_years(y).and_then(|s| s.try_months(m)).and_then(|s| s.try_days(d));
-            Value::time(span.and_then(|s| t.checked_add(s)).map_err(|e| Error::run(at, format!("date out of range: {e}")))?)
+            Value::time(
+                span.and_then(|s| t.checked_add(s)).map_err(|e| Error::run(at, format!("date out of range: {e}")))?,
+            )
         }
         _ => return missing(&target),
     })
 }
-

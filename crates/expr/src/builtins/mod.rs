@@ -7,8 +7,8 @@ mod predicates;
 mod strings;
 
 pub use dates::method;
-pub use predicates::NO_ELEMENT;
 pub(crate) use numbers::{parse_float, parse_int};
+pub use predicates::NO_ELEMENT;
 pub(crate) use strings::{simple_lower, simple_upper, split};
 
 use crate::Functions;
@@ -32,22 +32,81 @@ const PREDICATE: Argument = Argument { predicate: true, optional: false };
 const MAYBE_PREDICATE: Argument = Argument { predicate: true, optional: true };
 
 const PREDICATES: [(&str, &[Argument]); 15] = [
-    ("all", &[VALUE, PREDICATE]), ("none", &[VALUE, PREDICATE]), ("any", &[VALUE, PREDICATE]), ("one", &[VALUE, PREDICATE]), ("filter", &[VALUE, PREDICATE]),
-    ("map", &[VALUE, PREDICATE]), ("count", &[VALUE, MAYBE_PREDICATE]), ("sum", &[VALUE, MAYBE_PREDICATE]), ("find", &[VALUE, PREDICATE]),
-    ("findIndex", &[VALUE, PREDICATE]), ("findLast", &[VALUE, PREDICATE]), ("findLastIndex", &[VALUE, PREDICATE]), ("groupBy", &[VALUE, PREDICATE]),
-    ("sortBy", &[VALUE, PREDICATE, OPTIONAL]), ("reduce", &[VALUE, PREDICATE, OPTIONAL]),
+    ("all", &[VALUE, PREDICATE]),
+    ("none", &[VALUE, PREDICATE]),
+    ("any", &[VALUE, PREDICATE]),
+    ("one", &[VALUE, PREDICATE]),
+    ("filter", &[VALUE, PREDICATE]),
+    ("map", &[VALUE, PREDICATE]),
+    ("count", &[VALUE, MAYBE_PREDICATE]),
+    ("sum", &[VALUE, MAYBE_PREDICATE]),
+    ("find", &[VALUE, PREDICATE]),
+    ("findIndex", &[VALUE, PREDICATE]),
+    ("findLast", &[VALUE, PREDICATE]),
+    ("findLastIndex", &[VALUE, PREDICATE]),
+    ("groupBy", &[VALUE, PREDICATE]),
+    ("sortBy", &[VALUE, PREDICATE, OPTIONAL]),
+    ("reduce", &[VALUE, PREDICATE, OPTIONAL]),
 ];
 
 /// Name, and how many arguments it takes at least and at most.
 const FUNCTIONS: [(&str, usize, usize); 56] = [
-    ("len", 1, 1), ("type", 1, 1), ("abs", 1, 1), ("ceil", 1, 1), ("floor", 1, 1), ("round", 1, 1), ("int", 1, 1), ("float", 1, 1), ("string", 1, 1),
-    ("trim", 1, 2), ("trimPrefix", 1, 2), ("trimSuffix", 1, 2), ("upper", 1, 1), ("lower", 1, 1), ("split", 2, 3), ("splitAfter", 2, 3), ("replace", 3, 4),
-    ("repeat", 2, 2), ("join", 1, 2), ("indexOf", 2, 2), ("lastIndexOf", 2, 2), ("hasPrefix", 2, 2), ("hasSuffix", 2, 2), ("max", 1, usize::MAX),
-    ("min", 1, usize::MAX), ("mean", 1, usize::MAX), ("median", 1, usize::MAX), ("toJSON", 1, 1), ("fromJSON", 1, 1), ("toBase64", 1, 1),
-    ("fromBase64", 1, 1), ("now", 0, 1), ("duration", 1, 1), ("date", 1, 3), ("timezone", 1, 1), ("first", 1, 1), ("last", 1, 1), ("get", 2, 2),
-    ("take", 2, 2), ("keys", 1, 1), ("values", 1, 1), ("toPairs", 1, 1), ("fromPairs", 1, 1), ("reverse", 1, 1), ("uniq", 1, 1), ("concat", 1, usize::MAX),
-    ("flatten", 1, 1), ("sort", 1, 2), ("bitnot", 1, 1), ("bitand", 2, 2), ("bitor", 2, 2), ("bitxor", 2, 2), ("bitnand", 2, 2), ("bitshl", 2, 2),
-    ("bitshr", 2, 2), ("bitushr", 2, 2),
+    ("len", 1, 1),
+    ("type", 1, 1),
+    ("abs", 1, 1),
+    ("ceil", 1, 1),
+    ("floor", 1, 1),
+    ("round", 1, 1),
+    ("int", 1, 1),
+    ("float", 1, 1),
+    ("string", 1, 1),
+    ("trim", 1, 2),
+    ("trimPrefix", 1, 2),
+    ("trimSuffix", 1, 2),
+    ("upper", 1, 1),
+    ("lower", 1, 1),
+    ("split", 2, 3),
+    ("splitAfter", 2, 3),
+    ("replace", 3, 4),
+    ("repeat", 2, 2),
+    ("join", 1, 2),
+    ("indexOf", 2, 2),
+    ("lastIndexOf", 2, 2),
+    ("hasPrefix", 2, 2),
+    ("hasSuffix", 2, 2),
+    ("max", 1, usize::MAX),
+    ("min", 1, usize::MAX),
+    ("mean", 1, usize::MAX),
+    ("median", 1, usize::MAX),
+    ("toJSON", 1, 1),
+    ("fromJSON", 1, 1),
+    ("toBase64", 1, 1),
+    ("fromBase64", 1, 1),
+    ("now", 0, 1),
+    ("duration", 1, 1),
+    ("date", 1, 3),
+    ("timezone", 1, 1),
+    ("first", 1, 1),
+    ("last", 1, 1),
+    ("get", 2, 2),
+    ("take", 2, 2),
+    ("keys", 1, 1),
+    ("values", 1, 1),
+    ("toPairs", 1, 1),
+    ("fromPairs", 1, 1),
+    ("reverse", 1, 1),
+    ("uniq", 1, 1),
+    ("concat", 1, usize::MAX),
+    ("flatten", 1, 1),
+    ("sort", 1, 2),
+    ("bitnot", 1, 1),
+    ("bitand", 2, 2),
+    ("bitor", 2, 2),
+    ("bitxor", 2, 2),
+    ("bitnand", 2, 2),
+    ("bitshl", 2, 2),
+    ("bitshr", 2, 2),
+    ("bitushr", 2, 2),
 ];
 /// What metadata expressions have beside them and `sprig`.
 const METADATA: [(&str, &str); 4] = [
@@ -83,7 +142,11 @@ pub fn function_value(name: &str, functions: Functions) -> Option<Function> {
     if let Some((name, ..)) = FUNCTIONS.iter().find(|(n, ..)| *n == name) {
         return Some(Function { name, signature: "", sprig: false });
     }
-    METADATA.iter().find(|(n, _)| functions == Functions::Metadata && *n == name).map(|(name, signature)| Function { name, signature, sprig: false })
+    METADATA.iter().find(|(n, _)| functions == Functions::Metadata && *n == name).map(|(name, signature)| Function {
+        name,
+        signature,
+        sprig: false,
+    })
 }
 
 /// `%v` of Go.
@@ -144,7 +207,9 @@ pub fn call_value<'a>(e: &mut Eval<'_, 'a>, f: Function, arguments: &'a [Node], 
         return call(e, f.name, arguments, at);
     }
     let values = arguments.iter().map(|a| e.node(a)).collect::<Result<Vec<_>, _>>()?;
-    let Some(function) = crate::sprig::function(f.name) else { return Err(Error::run(at, format!("unknown function sprig.{}", f.name))) };
+    let Some(function) = crate::sprig::function(f.name) else {
+        return Err(Error::run(at, format!("unknown function sprig.{}", f.name)));
+    };
     e.spend(function.steps(), at)?;
     e.pass_through(&values, at)?;
     let out = function.call(&values, e.room()).map_err(|m| Error::run(at, m))?;
@@ -160,7 +225,12 @@ fn text<'v>(v: &'v Value, name: &str, at: usize) -> Result<&'v str, Error> {
 }
 
 fn plain<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) -> Outcome<'a> {
-    let wrong = || Err(Error::run(at, format!("invalid argument for {name} (type {})", v.first().map_or("none", Value::type_name))));
+    let wrong = || {
+        Err(Error::run(
+            at,
+            format!("invalid argument for {name} (type {})", v.first().map_or("none", Value::type_name)),
+        ))
+    };
     if let Some((min, max)) = arity(name)
         && !(min..=max).contains(&v.len())
     {
@@ -193,22 +263,28 @@ fn plain<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) -> Ou
                 _ => v[0].type_name(),
             },
         }),
-        "abs" | "ceil" | "floor" | "round" | "int" | "float" | "asInt" | "asFloat" => return numbers::numeric(name, &v[0], at),
+        "abs" | "ceil" | "floor" | "round" | "int" | "float" | "asInt" | "asFloat" => {
+            return numbers::numeric(name, &v[0], at);
+        }
         "string" => Value::text(format(&v[0])),
-        "trim" | "trimPrefix" | "trimSuffix" | "upper" | "lower" | "split" | "splitAfter" | "replace" | "repeat" | "join" | "indexOf" | "lastIndexOf" | "hasPrefix" | "hasSuffix" => {
+        "trim" | "trimPrefix" | "trimSuffix" | "upper" | "lower" | "split" | "splitAfter" | "replace" | "repeat"
+        | "join" | "indexOf" | "lastIndexOf" | "hasPrefix" | "hasSuffix" => {
             return strings::call(e, name, v, at);
         }
         "max" | "min" | "mean" | "median" => return collections::statistics(name, v, at),
         "toJSON" => Value::text(crate::json::pretty(&v[0]).map_err(|m| Error::run(at, m))?),
         "toJson" => Value::text(v[0].to_json_text().map_err(|m| Error::run(at, m))?),
         "fromJSON" => crate::json::from_json(text(&v[0], name, at)?, at)?,
-        "jsonpath" => crate::jsonpath::find(text(&v[0], name, at)?, text(&v[1], name, at)?).map_err(|m| Error::run(at, m))?,
+        "jsonpath" => {
+            crate::jsonpath::find(text(&v[0], name, at)?, text(&v[1], name, at)?).map_err(|m| Error::run(at, m))?
+        }
         "toBase64" => Value::text(match &v[0] {
             Value::Bytes(b) => STANDARD.encode(&**b),
             other => STANDARD.encode(text(other, name, at)?),
         }),
         "fromBase64" => {
-            let raw = crate::encoding::base64(text(&v[0], name, at)?).map_err(|i| Error::run(at, format!("illegal base64 data at input byte {i}")))?;
+            let raw = crate::encoding::base64(text(&v[0], name, at)?)
+                .map_err(|i| Error::run(at, format!("illegal base64 data at input byte {i}")))?;
             Value::text(String::from_utf8_lossy(&raw))
         }
         "now" => Value::time(time::now()),
@@ -221,7 +297,8 @@ fn plain<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) -> Ou
             let name = text(&v[0], name, at)?;
             Value::object(Object::Zone(time::zone(name).map_err(|m| Error::run(at, m))?))
         }
-        "first" | "last" | "get" | "take" | "keys" | "values" | "toPairs" | "fromPairs" | "reverse" | "uniq" | "concat" | "flatten" | "sort" => return collections::call(e, name, v, at),
+        "first" | "last" | "get" | "take" | "keys" | "values" | "toPairs" | "fromPairs" | "reverse" | "uniq"
+        | "concat" | "flatten" | "sort" => return collections::call(e, name, v, at),
         _ if name.starts_with("bit") => return numbers::bits(name, v, at),
         _ => return wrong(),
     };

@@ -5,7 +5,12 @@ use crate::eval::Outcome;
 use crate::value::Value;
 
 pub fn numeric<'a>(name: &str, v: &Value<'a>, at: usize) -> Outcome<'a> {
-    let wrong = || Err(Error::run(at, format!("invalid operation: {}({})", name.trim_start_matches("as").to_lowercase(), v.type_name())));
+    let wrong = || {
+        Err(Error::run(
+            at,
+            format!("invalid operation: {}({})", name.trim_start_matches("as").to_lowercase(), v.type_name()),
+        ))
+    };
     let refused = |what: &str| Err(Error::run(at, format!("invalid operation: {what}")));
     Ok(match (name, v) {
         ("abs", Value::Int(n)) => Value::Int(n.wrapping_abs()),
@@ -15,7 +20,9 @@ pub fn numeric<'a>(name: &str, v: &Value<'a>, at: usize) -> Outcome<'a> {
         ("ceil", Value::Float(f)) => Value::Float(f.ceil()),
         ("floor", Value::Float(f)) => Value::Float(f.floor()),
         ("round", Value::Float(f)) => Value::Float(f.round()),
-        ("ceil" | "floor" | "round" | "float" | "asFloat", v) if v.as_number().is_some() => Value::Float(v.as_number().unwrap_or_default()),
+        ("ceil" | "floor" | "round" | "float" | "asFloat", v) if v.as_number().is_some() => {
+            Value::Float(v.as_number().unwrap_or_default())
+        }
         ("float" | "asFloat", Value::Text(s)) => match parse_float(s) {
             Some(f) => Value::Float(f),
             None => return refused(&format!("float({s})")),
@@ -27,7 +34,9 @@ pub fn numeric<'a>(name: &str, v: &Value<'a>, at: usize) -> Outcome<'a> {
             Err(_) => return refused(&format!("int({s})")),
         },
         ("int" | "asInt", v) if v.as_int().is_some() => Value::Int(v.as_int().unwrap_or_default()),
-        ("abs" | "ceil" | "floor" | "round", _) => return Err(Error::run(at, format!("invalid argument for {name} (type {})", v.type_name()))),
+        ("abs" | "ceil" | "floor" | "round", _) => {
+            return Err(Error::run(at, format!("invalid argument for {name} (type {})", v.type_name())));
+        }
         _ => return wrong(),
     })
 }
@@ -117,4 +126,3 @@ pub fn bits<'a>(name: &str, v: &[Value<'a>], at: usize) -> Outcome<'a> {
         _ => (a as u64).checked_shr(shift).unwrap_or(0) as i64,
     }))
 }
-

@@ -7,7 +7,8 @@ use crate::eval::{Eval, Outcome, interface};
 use crate::value::{Classes, Holds, Value};
 
 /// Stands for what cannot be looked at.
-pub const NO_ELEMENT: crate::value::Function = crate::value::Function { name: "\0element", signature: "", sprig: false };
+pub const NO_ELEMENT: crate::value::Function =
+    crate::value::Function { name: "\0element", signature: "", sprig: false };
 
 /// Elements that a predicate runs over.
 fn items<'a>(v: &Value<'a>, name: &str, at: usize) -> Result<Vec<Value<'a>>, Error> {
@@ -16,7 +17,10 @@ fn items<'a>(v: &Value<'a>, name: &str, at: usize) -> Result<Vec<Value<'a>>, Err
         // The members of a map have no place: they can be counted, and looking at one fails.
         Value::Map(m) => Ok(vec![Value::function(NO_ELEMENT); m.len()]),
         Value::Text(s) => Ok(s.bytes().map(Value::Byte).collect()),
-        other => Err(Error::run(at, format!("builtin {name} takes only array (got {})", if other.is_nil() { "nil" } else { other.type_name() }))),
+        other => Err(Error::run(
+            at,
+            format!("builtin {name} takes only array (got {})", if other.is_nil() { "nil" } else { other.type_name() }),
+        )),
     }
 }
 
@@ -64,16 +68,17 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, arguments: &'a [Node], at: usi
         }
         "filter" => {
             let mut out = Vec::new();
-            for i in 0..n {
+            for (i, item) in all.iter().enumerate() {
                 if test(e, i)? {
-                    out.push(all[i].clone());
+                    out.push(item.clone());
                 }
             }
             e.produce(out.len(), at)?;
             Value::list(out)
         }
         "find" | "findIndex" | "findLast" | "findLastIndex" => {
-            let order: Box<dyn Iterator<Item = usize>> = if name.starts_with("findLast") { Box::new((0..n).rev()) } else { Box::new(0..n) };
+            let order: Box<dyn Iterator<Item = usize>> =
+                if name.starts_with("findLast") { Box::new((0..n).rev()) } else { Box::new(0..n) };
             for i in order {
                 if test(e, i)? {
                     return Ok(if name.ends_with("Index") { Value::Int(i as i64) } else { all[i].clone() });
@@ -112,7 +117,10 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, arguments: &'a [Node], at: usi
                     None => v.clone(),
                 };
                 if matches!(key, Value::Map(_) | Value::List(_)) {
-                    return Err(Error::run(at, format!("cannot use {} as a key for groupBy: unhashable type", key.type_name())));
+                    return Err(Error::run(
+                        at,
+                        format!("cannot use {} as a key for groupBy: unhashable type", key.type_name()),
+                    ));
                 }
                 let class = classes.of(&key);
                 match class.iter().find(|place| out[**place].0.same(&key)) {
@@ -197,4 +205,3 @@ pub fn sort<'a>(keyed: &mut [(Value<'a>, Value<'a>)], down: bool, at: usize) -> 
         None => Ok(()),
     }
 }
-

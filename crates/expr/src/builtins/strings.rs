@@ -56,7 +56,9 @@ pub fn call<'a>(e: &mut Eval<'_, 'a>, name: &str, v: &[Value<'a>], at: usize) ->
         }
         "repeat" => {
             let n = integer(&v[1]).ok_or_else(|| interface(at, &v[1], "int"))?;
-            let n = usize::try_from(n).map_err(|_| Error::run(at, format!("invalid argument for repeat (expected positive integer, got {n})")))?;
+            let n = usize::try_from(n).map_err(|_| {
+                Error::run(at, format!("invalid argument for repeat (expected positive integer, got {n})"))
+            })?;
             e.produce(s.len().saturating_mul(n), at)?;
             if n > 1_000_000 {
                 return Err(Error::run(at, "memory budget exceeded: repeat takes at most 1000000"));
@@ -111,4 +113,3 @@ pub fn split(s: &str, separator: &str, limit: i64, after: bool) -> Vec<String> {
     }
     out
 }
-

@@ -211,9 +211,15 @@ fn truth(n: &Node, guards: &mut Guards) -> Option<()> {
         }
         Kind::Binary(Op::In, a, b) if constants(b).is_some() => value(a, guards),
         Kind::Binary(Op::In, a, b) if matches!(a.kind, Kind::Text(_)) => guarded(b, Guard::ContainerOrNil, guards),
-        Kind::Binary(Op::Contains | Op::StartsWith | Op::EndsWith, a, b) if matches!(b.kind, Kind::Text(_)) => guarded(a, Guard::TextOrNil, guards),
+        Kind::Binary(Op::Contains | Op::StartsWith | Op::EndsWith, a, b) if matches!(b.kind, Kind::Text(_)) => {
+            guarded(a, Guard::TextOrNil, guards)
+        }
         Kind::Matches(a, _) => guarded(a, Guard::TextOrNil, guards),
-        Kind::Binary(Op::Less | Op::LessEqual | Op::Greater | Op::GreaterEqual, a, b) if matches!(b.kind, Kind::Int(_) | Kind::Float(_)) => guarded(a, Guard::Number, guards),
+        Kind::Binary(Op::Less | Op::LessEqual | Op::Greater | Op::GreaterEqual, a, b)
+            if matches!(b.kind, Kind::Int(_) | Kind::Float(_)) =>
+        {
+            guarded(a, Guard::Number, guards)
+        }
         _ => None,
     }
 }

@@ -89,7 +89,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
         let mut shift = 0;
         loop {
             match node {
-                Node::Leaf(h, pairs) => return pairs.iter().find(|(k, _)| *h == hash && k.borrow() == key).map(|(_, v)| v),
+                Node::Leaf(h, pairs) => {
+                    return pairs.iter().find(|(k, _)| *h == hash && k.borrow() == key).map(|(_, v)| v);
+                }
                 Node::Branch(bitmap, children) => {
                     let (bit, i) = place(*bitmap, hash, shift);
                     if bitmap & bit == 0 {
@@ -152,7 +154,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     }
 }
 
-fn insert<K: Hash + Eq + Clone, V: Clone>(node: &mut Arc<Node<K, V>>, hash: u64, shift: u32, key: K, value: V) -> Option<V> {
+fn insert<K: Hash + Eq + Clone, V: Clone>(
+    node: &mut Arc<Node<K, V>>,
+    hash: u64,
+    shift: u32,
+    key: K,
+    value: V,
+) -> Option<V> {
     if let Node::Leaf(other, _) = &**node
         && *other != hash
     {
@@ -181,7 +189,12 @@ fn insert<K: Hash + Eq + Clone, V: Clone>(node: &mut Arc<Node<K, V>>, hash: u64,
 }
 
 /// Takes a key out; also tells whether nothing is left of the node.
-fn remove<K: Clone + Borrow<Q>, V: Clone, Q: Eq + ?Sized>(node: &mut Arc<Node<K, V>>, hash: u64, shift: u32, key: &Q) -> (Option<V>, bool) {
+fn remove<K: Clone + Borrow<Q>, V: Clone, Q: Eq + ?Sized>(
+    node: &mut Arc<Node<K, V>>,
+    hash: u64,
+    shift: u32,
+    key: &Q,
+) -> (Option<V>, bool) {
     match Arc::make_mut(node) {
         Node::Leaf(_, pairs) => {
             let old = pairs.iter().position(|(k, _)| k.borrow() == key).map(|i| pairs.swap_remove(i).1);

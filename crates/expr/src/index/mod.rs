@@ -1,8 +1,9 @@
 //! Many selectors at the price of those that match.
 //!
 //! Equal selectors are one. Each is entered under a condition that it needs, so that only those are evaluated whose
-//! condition an event fulfils; the outcome of each is as if all had been evaluated (see `tests/index.rs`). A clone is
-//! cheap and stays as it is while the original changes: readers take one and never wait.
+//! condition an event fulfils; the outcome of each is as if all had been evaluated (see `tests/index.rs`), but for the bounds
+//! of an evaluation: a selector that is false by its condition is not found to take too long. A clone is cheap and stays
+//! as it is while the original changes: readers take one and never wait.
 //!
 //! ```
 //! use expr::{Program, Variables, index::Index};
@@ -24,7 +25,7 @@ mod trie;
 pub use map::{Map, Set};
 
 use crate::types::Kinds;
-use crate::{Error, Program, Value, Variables};
+use crate::{Error, Functions, Program, Value, Variables};
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
 use trie::{Ids, Trie};
@@ -36,7 +37,7 @@ const SHAPES: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Index<K> {
     selectors: Map<u64, Selector<K>>,
-    by_source: Map<Arc<str>, u64>,
+    by_source: Map<(Functions, Arc<str>), u64>,
     by_owner: Map<K, u64>,
     next: u64,
     shapes: Vec<Shape>,
@@ -90,7 +91,7 @@ struct Arranged {
 enum Place {
     Always,
     Refused(Arc<str>),
-    /// Under so manieth of its conditions; they are derived again when it leaves.
+    /// Under the condition with this place among those it needs; they are derived again when it leaves.
     Under(usize),
 }
 
@@ -109,7 +110,13 @@ pub struct Answer<'i, 'a, K> {
 
 impl<K> Default for Index<K> {
     fn default() -> Self {
-        Self { selectors: Map::default(), by_source: Map::default(), by_owner: Map::default(), next: 0, shapes: vec![Shape::default(); SHAPES] }
+        Self {
+            selectors: Map::default(),
+            by_source: Map::default(),
+            by_owner: Map::default(),
+            next: 0,
+            shapes: vec![Shape::default(); SHAPES],
+        }
     }
 }
 
@@ -131,7 +138,7 @@ impl<K: Hash + Eq + Clone> Index<K> {
     /// Enters an owner's selector, in place of the one it had.
     pub fn insert(&mut self, owner: K, program: Arc<Program>) {
         self.remove(&owner);
-        let source: Arc<str> = program.source().into();
+        let source = source(&program);
         let id = match self.by_source.get(&source) {
             Some(id) => *id,
             None => {
@@ -161,7 +168,7 @@ impl<K: Hash + Eq + Clone> Index<K> {
             self.selectors.insert(id, s);
             return;
         }
-        self.by_source.remove(s.program.source());
+        self.by_source.remove(&source(&s.program));
         for (_, arranged) in self.shapes.iter_mut().filter_map(|s| s.arranged.get_mut()) {
             arranged.leave(id, &s.program);
         }
@@ -193,7 +200,12 @@ impl<K: Hash + Eq + Clone> Index<K> {
         answer
     }
 
-    fn evaluate<'i: 'a, 'a, 'k>(&'i self, ids: impl Iterator<Item = &'k u64>, variables: &Variables<'a>, answer: &mut Answer<'i, 'a, K>) {
+    fn evaluate<'i: 'a, 'a, 'k>(
+        &'i self,
+        ids: impl Iterator<Item = &'k u64>,
+        variables: &Variables<'a>,
+        answer: &mut Answer<'i, 'a, K>,
+    ) {
         for s in ids.filter_map(|id| self.selectors.get(id)) {
             answer.evaluated += 1;
             match s.program.run(variables) {
@@ -224,6 +236,11 @@ impl<K: Hash + Eq + Clone> Index<K> {
     }
 }
 
+/// What makes two selectors the same.
+fn source(program: &Program) -> (Functions, Arc<str>) {
+    (program.functions(), program.source().into())
+}
+
 impl Arranged {
     fn with(variables: &Variables) -> Self {
         Self { kinds: variables.kinds(), ..Self::default() }
@@ -234,7 +251,11 @@ impl Arranged {
             Err(e) => Place::Refused(e.message.as_str().into()),
             Ok(()) => {
                 // The least populated place is the one that tells most.
-                let best = conditions::conditions(program.root()).iter().enumerate().min_by_key(|(_, c)| self.trie.population(c)).map(|(n, _)| n);
+                let best = conditions::conditions(program.root())
+                    .iter()
+                    .enumerate()
+                    .min_by_key(|(_, c)| self.trie.population(c))
+                    .map(|(n, _)| n);
                 best.map_or(Place::Always, Place::Under)
             }
         };

@@ -53,7 +53,11 @@ pub fn enter<K: std::hash::Hash + Eq + Clone>(map: &mut Map<K, Ids>, key: K, id:
         map.change(key, |ids| ids.insert(id, ()));
     } else if let Some(mut ids) = map.get(&key).cloned() {
         ids.remove(&id);
-        if ids.is_empty() { map.remove(&key) } else { map.insert(key, ids) };
+        if ids.is_empty() {
+            map.remove(&key)
+        } else {
+            map.insert(key, ids)
+        };
     }
 }
 
@@ -150,7 +154,11 @@ impl Trie {
     fn at(&mut self, path: &Path, with: impl FnOnce(&mut Node)) {
         let mut root = self.roots.get(&path.root).cloned().unwrap_or_default();
         root.at(&path.steps, with);
-        if root.is_empty() { self.roots.remove(&path.root) } else { self.roots.insert(path.root.clone(), root) };
+        if root.is_empty() {
+            self.roots.remove(&path.root)
+        } else {
+            self.roots.insert(path.root.clone(), root)
+        };
     }
 
     /// What an event's variables lead to.
@@ -174,7 +182,11 @@ impl Trie {
 
 impl Node {
     fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.equal_is_empty() && self.prefixes.is_empty() && self.guards.iter().all(Map::is_empty) && self.leading.is_empty()
+        self.children.is_empty()
+            && self.equal_is_empty()
+            && self.prefixes.is_empty()
+            && self.guards.iter().all(Map::is_empty)
+            && self.leading.is_empty()
     }
     fn equal_is_empty(&self) -> bool {
         [&self.equal, &self.contains].iter().all(|v| v.texts.is_empty() && v.scalars.is_empty() && v.lists.is_empty())
@@ -194,7 +206,11 @@ impl Node {
         } else {
             self.restless.remove(step);
         }
-        if child.is_empty() { self.children.remove(step) } else { self.children.insert(step.clone(), child) };
+        if child.is_empty() {
+            self.children.remove(step)
+        } else {
+            self.children.insert(step.clone(), child)
+        };
     }
 
     fn walk<'t>(&'t self, v: &Value, out: &mut Walk<'t>) {

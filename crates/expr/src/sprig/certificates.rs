@@ -2,7 +2,10 @@
 
 use super::{Call, Outcome};
 use crate::value::{Object, Value};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
+};
 use rsa::pkcs1::EncodeRsaPrivateKey;
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use std::rc::Rc;
@@ -66,7 +69,8 @@ fn certificate<'a>(cert: String, key: String) -> Outcome<'a> {
 fn params(name: &str, days: i64) -> Result<CertificateParams, String> {
     let mut p = CertificateParams::default();
     p.distinguished_name.push(DnType::CommonName, name);
-    let now = rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0));
+    let now = rcgen::date_time_ymd(1970, 1, 1)
+        + std::time::Duration::from_secs(u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0));
     let span = std::time::Duration::from_secs(days.unsigned_abs().min(36_500) * 86_400);
     p.not_before = now;
     p.not_after = if days < 0 { now - span } else { now + span };
@@ -81,7 +85,9 @@ fn leaf(c: &Call) -> Result<CertificateParams, String> {
     for (i, what) in [(1, "ip"), (2, "alternate dns name")] {
         let Value::List(l) = c.any(i) else { continue };
         for v in l.iter() {
-            let Value::Text(s) = &v else { return Err(format!("error processing {what}: {} is not a string", crate::builtins::format(&v))) };
+            let Value::Text(s) = &v else {
+                return Err(format!("error processing {what}: {} is not a string", crate::builtins::format(&v)));
+            };
             p.subject_alt_names.push(if i == 1 {
                 SanType::IpAddress(s.parse().map_err(|_| format!("error parsing ip: {s}"))?)
             } else {
@@ -110,7 +116,8 @@ pub fn signed<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let p = leaf(c)?;
     let Value::Object(o) = c.any(4) else { return Err("unable to decode certificate".into()) };
     let Object::Certificate { cert, key } = &**o else { return Err("unable to decode certificate".into()) };
-    let issuer = Issuer::from_ca_cert_pem(cert, Key::read(key)?.pair).map_err(|e| format!("error parsing certificate: {e}"))?;
+    let issuer =
+        Issuer::from_ca_cert_pem(cert, Key::read(key)?.pair).map_err(|e| format!("error parsing certificate: {e}"))?;
     let key = Key::given(c, 5)?;
     let made = p.signed_by(&key.pair, &issuer).map_err(|e| e.to_string())?;
     certificate(made.pem(), key.pem)

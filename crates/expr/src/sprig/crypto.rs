@@ -79,7 +79,9 @@ pub fn decrypt<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
         return Err(format!("runtime error: slice bounds out of range [:16] with capacity {}", raw.len()));
     };
     let cipher = cbc::Decryptor::<aes::Aes256>::new(&key(c.text(0)).into(), &(*iv).into());
-    let plain = cipher.decrypt_padded_vec::<block_padding::Pkcs7>(blocks).map_err(|_| "the text is not what encryptAES made with this password")?;
+    let plain = cipher
+        .decrypt_padded_vec::<block_padding::Pkcs7>(blocks)
+        .map_err(|_| "the text is not what encryptAES made with this password")?;
     Ok(Value::text(String::from_utf8_lossy(&plain)))
 }
 

@@ -12,7 +12,9 @@ const HTML_DATE: &str = "2006-01-02";
 fn moment(v: &Value) -> Zoned {
     match v {
         Value::Time(t) => (**t).clone(),
-        Value::Int(n) | Value::Int64(n) => Timestamp::from_second(*n).map_or_else(|_| time::now(), |t| t.to_zoned(TimeZone::UTC)),
+        Value::Int(n) | Value::Int64(n) => {
+            Timestamp::from_second(*n).map_or_else(|_| time::now(), |t| t.to_zoned(TimeZone::UTC))
+        }
         _ => time::now(),
     }
 }
@@ -58,7 +60,8 @@ pub fn modify<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
 pub fn must_to_date<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let (layout, text) = (c.text(0), c.text(1));
     let read = time::parse(text, layout, &TimeZone::UTC);
-    read.map(Value::time).ok_or_else(|| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as {layout:?}"))
+    read.map(Value::time)
+        .ok_or_else(|| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as {layout:?}"))
 }
 pub fn to_date<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(must_to_date(c).unwrap_or_else(|_| Value::time(zero())))
@@ -95,7 +98,8 @@ pub fn duration_round<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     };
     const SECOND: u64 = 1_000_000_000;
     const DAY: u64 = 24 * 3600 * SECOND;
-    let units = [(365 * DAY, "y"), (30 * DAY, "mo"), (DAY, "d"), (3600 * SECOND, "h"), (60 * SECOND, "m"), (SECOND, "s")];
+    let units =
+        [(365 * DAY, "y"), (30 * DAY, "mo"), (DAY, "d"), (3600 * SECOND, "h"), (60 * SECOND, "m"), (SECOND, "s")];
     let length = nanos.unsigned_abs();
     let found = units.iter().find(|(unit, _)| length > *unit);
     Ok(Value::text(found.map_or_else(|| "0s".to_owned(), |(unit, letter)| format!("{}{letter}", length / unit))))

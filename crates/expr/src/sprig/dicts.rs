@@ -56,9 +56,14 @@ pub fn dig<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let mut at = map.clone();
     for key in keys {
         let Value::Map(m) = &at else {
-            return Err(format!("interface conversion: interface {{}} is {}, not map[string]interface {{}}", go_name(&at)));
+            return Err(format!(
+                "interface conversion: interface {{}} is {}, not map[string]interface {{}}",
+                go_name(&at)
+            ));
         };
-        let Value::Text(k) = key else { return Err(format!("interface conversion: interface {{}} is {}, not string", go_name(key))) };
+        let Value::Text(k) = key else {
+            return Err(format!("interface conversion: interface {{}} is {}, not string", go_name(key)));
+        };
         match m.get(k) {
             Some(v) => at = v,
             None => return Ok(otherwise.clone()),

@@ -85,7 +85,9 @@ pub fn slice<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let bound = |i: usize, otherwise: usize| c.rest(i).first().map_or(otherwise as i64, |v| super::numbers::int_of(v));
     let (from, to) = (bound(1, 0), bound(2, l.len()));
     match (usize::try_from(from), usize::try_from(to)) {
-        (Ok(from), Ok(to)) if from <= to && to <= l.len() => Ok(Value::list_of(l.holds(), l.iter().skip(from).take(to - from).collect())),
+        (Ok(from), Ok(to)) if from <= to && to <= l.len() => {
+            Ok(Value::list_of(l.holds(), l.iter().skip(from).take(to - from).collect()))
+        }
         _ => Err("reflect.Value.Slice: slice index out of bounds".into()),
     }
 }

@@ -55,7 +55,11 @@ impl Go {
     fn takes(self, v: &Value) -> bool {
         match (self, v) {
             (Go::Any, _) | (_, Value::Nil) => true,
-            (Go::Text, Value::Text(_)) | (Go::Int, Value::Int(_)) | (Go::Float, Value::Float(_)) | (Go::Bool, Value::Bool(_)) | (Go::Time, Value::Time(_)) => true,
+            (Go::Text, Value::Text(_))
+            | (Go::Int, Value::Int(_))
+            | (Go::Float, Value::Float(_))
+            | (Go::Bool, Value::Bool(_))
+            | (Go::Time, Value::Time(_)) => true,
             (Go::Map, Value::Map(m)) => matches!(m, Dict::Json(_) | Dict::Own(_, Holds::Any)),
             (Go::List, Value::List(l)) => l.holds() == Holds::Any,
             (Go::Certificate, Value::Object(o)) => matches!(**o, Object::Certificate { .. }),
@@ -96,14 +100,22 @@ impl<'a> Call<'_, 'a> {
         self.any(i).as_int().unwrap_or(0)
     }
     fn dict(&self, i: usize) -> BTreeMap<String, Value<'a>> {
-        if let Value::Map(m) = self.any(i) { m.iter().map(|(k, v)| (k.into_owned(), v)).collect() } else { BTreeMap::new() }
+        if let Value::Map(m) = self.any(i) {
+            m.iter().map(|(k, v)| (k.into_owned(), v)).collect()
+        } else {
+            BTreeMap::new()
+        }
     }
     fn rest(&self, from: usize) -> &[Value<'a>] {
         self.values.get(from..).unwrap_or(&[])
     }
     /// Refuses to make more than the evaluation may.
     fn room(&self, amount: u64) -> Result<(), String> {
-        if amount <= self.room { Ok(()) } else { Err(format!("memory budget exceeded: it would produce {amount} bytes or elements, {} are left", self.room)) }
+        if amount <= self.room {
+            Ok(())
+        } else {
+            Err(format!("memory budget exceeded: it would produce {amount} bytes or elements, {} are left", self.room))
+        }
     }
     /// A count as a size, within what may be produced.
     fn size(&self, n: i64, refused: &str) -> Result<usize, String> {
@@ -399,7 +411,11 @@ impl Function {
             let Some(want) = self.takes.get(i).copied().or(self.more) else { continue };
             if !want.takes(v) {
                 let (have, want) = (v.type_name(), want.shown());
-                return Err(if i < wanted { format!("reflect: Call using {have} as type {want}") } else { format!("reflect: cannot use {have} as type {want} in Call") });
+                return Err(if i < wanted {
+                    format!("reflect: Call using {have} as type {want}")
+                } else {
+                    format!("reflect: cannot use {have} as type {want} in Call")
+                });
             }
         }
         Ok(())

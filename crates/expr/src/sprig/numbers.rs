@@ -13,7 +13,10 @@ pub fn int_of(v: &Value) -> i64 {
         Value::Text(s) => {
             // Decimals are cut off.
             let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
-            let whole = s.split_once('.').filter(|(whole, part)| digits(whole.trim_start_matches(['+', '-'])) && digits(part)).map_or(&**s, |(whole, _)| whole);
+            let whole = s
+                .split_once('.')
+                .filter(|(whole, part)| digits(whole.trim_start_matches(['+', '-'])) && digits(part))
+                .map_or(&**s, |(whole, _)| whole);
             parse_int(whole).unwrap_or(0)
         }
         Value::Duration(d) => *d,
@@ -73,7 +76,15 @@ pub fn min<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(Value::Int64(c.values.iter().map(int_of).min().unwrap_or(0)))
 }
 fn best<'a>(c: &Call<'_, 'a>, better: fn(f64, f64) -> bool) -> Outcome<'a> {
-    let pick = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else if better(b, a) { b } else { a };
+    let pick = |a: f64, b: f64| {
+        if a.is_nan() || b.is_nan() {
+            f64::NAN
+        } else if better(b, a) {
+            b
+        } else {
+            a
+        }
+    };
     Ok(Value::Float(c.values.iter().map(float_of).reduce(pick).unwrap_or(0.0)))
 }
 pub fn maxf<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {

@@ -44,13 +44,21 @@ fn read(text: &str, wildcards: bool) -> Option<Written> {
     let body = text.strip_prefix('v').unwrap_or(text);
     let (rest, metadata) = body.split_once('+').map_or((body, None), |(r, m)| (r, Some(m)));
     let (rest, prerelease) = rest.split_once('-').map_or((rest, None), |(r, p)| (r, Some(p)));
-    let fits = |s: Option<&str>| s.is_none_or(|s| s.split('.').all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')));
+    let fits = |s: Option<&str>| {
+        s.is_none_or(|s| {
+            s.split('.').all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+        })
+    };
     let parts: Vec<&str> = rest.split('.').collect();
     if parts.len() > 3 || !fits(prerelease) || !fits(metadata) {
         return None;
     }
     // A number of a pre-release has no zero in front.
-    if prerelease.is_some_and(|p| p.split('.').any(|p| p.len() > 1 && p.starts_with('0') && p.bytes().all(|b| b.is_ascii_digit())) && !wildcards && parts.len() == 3) {
+    if prerelease.is_some_and(|p| {
+        p.split('.').any(|p| p.len() > 1 && p.starts_with('0') && p.bytes().all(|b| b.is_ascii_digit()))
+            && !wildcards
+            && parts.len() == 3
+    }) {
         return None;
     }
     let mut numbers = [Some(0); 3];
@@ -61,7 +69,12 @@ fn read(text: &str, wildcards: bool) -> Option<Written> {
             _ => return None,
         };
     }
-    Some(Written { numbers, given: parts.len(), prerelease: prerelease.unwrap_or("").into(), metadata: metadata.unwrap_or("").into() })
+    Some(Written {
+        numbers,
+        given: parts.len(),
+        prerelease: prerelease.unwrap_or("").into(),
+        metadata: metadata.unwrap_or("").into(),
+    })
 }
 
 impl Version {
@@ -74,21 +87,38 @@ impl Version {
         [self.major, self.minor, self.patch]
     }
     pub fn order(&self, other: &Self) -> Ordering {
-        self.triple().cmp(&other.triple()).then_with(|| match (self.prerelease.is_empty(), other.prerelease.is_empty()) {
-            (true, true) => Ordering::Equal,
-            (true, false) => Ordering::Greater,
-            (false, true) => Ordering::Less,
-            (false, false) => prereleases(&self.prerelease, &other.prerelease),
+        self.triple().cmp(&other.triple()).then_with(|| {
+            match (self.prerelease.is_empty(), other.prerelease.is_empty()) {
+                (true, true) => Ordering::Equal,
+                (true, false) => Ordering::Greater,
+                (false, true) => Ordering::Less,
+                (false, false) => prereleases(&self.prerelease, &other.prerelease),
+            }
         })
     }
 
     /// Methods that an expression may call.
     pub fn method<'a>(&self, name: &str, arguments: &[Value<'a>]) -> Option<Value<'a>> {
-        let version = |v: &Value| if let Value::Object(o) = v && let Object::Version(v) = &**o { Some(v.clone()) } else { None };
+        let version = |v: &Value| {
+            if let Value::Object(o) = v
+                && let Object::Version(v) = &**o
+            {
+                Some(v.clone())
+            } else {
+                None
+            }
+        };
         let number = |n: u64| Value::Int64(i64::try_from(n).unwrap_or(i64::MAX));
         let made = |v: Version| Value::Object(Rc::new(Object::Version(v)));
         let next = |[major, minor, patch]: [u64; 3]| {
-            let mut v = Version { major, minor, patch, prerelease: String::new(), metadata: String::new(), original: String::new() };
+            let mut v = Version {
+                major,
+                minor,
+                patch,
+                prerelease: String::new(),
+                metadata: String::new(),
+                original: String::new(),
+            };
             v.original = v.to_string();
             made(v)
         };
@@ -145,7 +175,14 @@ fn takes(constraint: &str, v: &Version) -> Result<bool, String> {
     let w = read(if text.is_empty() { "*" } else { text }, true).ok_or_else(improper)?;
     let known = w.numbers.iter().take(w.given).take_while(|n| n.is_some()).count();
     let [major, minor, patch] = [0, 1, 2].map(|i| if i < known { w.numbers[i].unwrap_or(0) } else { 0 });
-    let base = Version { major, minor, patch, prerelease: w.prerelease.clone(), metadata: String::new(), original: String::new() };
+    let base = Version {
+        major,
+        minor,
+        patch,
+        prerelease: w.prerelease.clone(),
+        metadata: String::new(),
+        original: String::new(),
+    };
     // Only who asks for pre-releases gets them.
     if !v.prerelease.is_empty() && base.prerelease.is_empty() {
         return Ok(false);
@@ -224,7 +261,14 @@ pub fn version<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
 }
 pub fn compare<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     // The constraint is read first.
-    let probe = Version { major: 0, minor: 0, patch: 0, prerelease: String::new(), metadata: String::new(), original: String::new() };
+    let probe = Version {
+        major: 0,
+        minor: 0,
+        patch: 0,
+        prerelease: String::new(),
+        metadata: String::new(),
+        original: String::new(),
+    };
     fits(c.text(0), &probe)?;
     let v = Version::parse(c.text(1))?;
     fits(c.text(0), &v).map(Value::Bool)

@@ -2,8 +2,8 @@
 
 use super::values::{text_of, texts_of};
 use super::{Call, Outcome};
-use crate::encoding;
 use crate::builtins::{simple_lower, simple_upper, split as parts_of};
+use crate::encoding;
 use crate::value::{Holds, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -91,7 +91,8 @@ pub fn quote<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     text(shown.join(" "))
 }
 pub fn squote<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
-    let shown: Vec<String> = c.values.iter().filter(|v| !v.is_nil()).map(|v| format!("'{}'", crate::builtins::format(v))).collect();
+    let shown: Vec<String> =
+        c.values.iter().filter(|v| !v.is_nil()).map(|v| format!("'{}'", crate::builtins::format(v))).collect();
     text(shown.join(" "))
 }
 
@@ -109,7 +110,10 @@ fn quoted(s: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\u{b}' => out.push_str("\\v"),
             c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", c as u32)),
-            c if c.is_control() || (c.is_whitespace() && c != ' ') || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{e000}'..='\u{f8ff}') => {
+            c if c.is_control()
+                || (c.is_whitespace() && c != ' ')
+                || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{e000}'..='\u{f8ff}') =>
+            {
                 out.push_str(&format!("\\u{:04x}", c as u32));
             }
             c => out.push(c),
@@ -127,7 +131,10 @@ pub fn join<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
 
 /// Parts under `_0`, `_1` and so on.
 fn numbered<'a>(parts: Vec<String>) -> Outcome<'a> {
-    Ok(Value::map_of(Holds::Text, parts.into_iter().enumerate().map(|(i, p)| (format!("_{i}"), Value::text(p))).collect()))
+    Ok(Value::map_of(
+        Holds::Text,
+        parts.into_iter().enumerate().map(|(i, p)| (format!("_{i}"), Value::text(p))).collect(),
+    ))
 }
 pub fn split<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     numbered(parts_of(c.text(1), c.text(0), -1, false))
@@ -262,7 +269,8 @@ fn bounded_replace<'a>(c: &Call<'_, 'a>, replace: impl Fn(&Regex) -> String) -> 
     let pattern = regex(c.text(0))?;
     let found = pattern.find_iter(c.text(1)).count() as u64;
     // A group in the replacement can be as long as the text.
-    let each = c.text(2).len() as u64 + c.text(2).matches('$').count() as u64 * (c.text(1).len() as u64 / found.max(1) + 1);
+    let each =
+        c.text(2).len() as u64 + c.text(2).matches('$').count() as u64 * (c.text(1).len() as u64 / found.max(1) + 1);
     c.room(c.text(1).len() as u64 + found * each)?;
     text(replace(&pattern))
 }

@@ -74,7 +74,9 @@ fn part<'a>(map: &BTreeMap<String, Value<'a>>, key: &str) -> Result<String, Stri
     match map.get(key) {
         None => Ok(String::new()),
         Some(Value::Text(s)) => Ok(s.clone().into_owned()),
-        Some(other) => Err(format!("unable to parse {key} key, must be of type string, but {} found", super::values::kind(other))),
+        Some(other) => {
+            Err(format!("unable to parse {key} key, must be of type string, but {} found", super::values::kind(other)))
+        }
     }
 }
 
@@ -82,7 +84,11 @@ fn part<'a>(map: &BTreeMap<String, Value<'a>>, key: &str) -> Result<String, Stri
 fn escape(text: &str, keep: &str) -> String {
     let mut out = String::new();
     for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || keep.as_bytes().contains(&b) || b"-_.~$&+,/:;=@".contains(&b) { out.push(b as char) } else { out.push_str(&format!("%{b:02X}")) }
+        if b.is_ascii_alphanumeric() || keep.as_bytes().contains(&b) || b"-_.~$&+,/:;=@".contains(&b) {
+            out.push(b as char)
+        } else {
+            out.push_str(&format!("%{b:02X}"))
+        }
     }
     out
 }
@@ -92,7 +98,10 @@ fn unescape(text: &str) -> Result<String, String> {
     let mut rest = text;
     while let Some(i) = rest.find('%') {
         out.extend_from_slice(&rest.as_bytes()[..i]);
-        let hex = rest.get(i + 1..i + 3).filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(|| wrong(&rest[i..]))?;
+        let hex = rest
+            .get(i + 1..i + 3)
+            .filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))
+            .ok_or_else(|| wrong(&rest[i..]))?;
         out.push(u8::from_str_radix(hex, 16).map_err(|e| e.to_string())?);
         rest = &rest[i + 3..];
     }
@@ -110,7 +119,10 @@ pub fn join<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
         out.push_str(&format!("{scheme}:"));
     }
     if opaque.is_empty() {
-        if !scheme.is_empty() && (!host.is_empty() || !path.is_empty() || !user.is_empty()) || !host.is_empty() || !user.is_empty() {
+        if !scheme.is_empty() && (!host.is_empty() || !path.is_empty() || !user.is_empty())
+            || !host.is_empty()
+            || !user.is_empty()
+        {
             if !host.is_empty() || !user.is_empty() || path.starts_with("//") {
                 out.push_str("//");
             }
@@ -147,7 +159,9 @@ pub fn parse<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let (rest, fragment) = whole.split_once('#').unwrap_or((whole, ""));
     let (scheme, rest) = match rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))) {
         Some(0) if rest.starts_with(':') => return Err(failed("missing protocol scheme")),
-        Some(i) if rest[i..].starts_with(':') && rest.starts_with(|c: char| c.is_ascii_alphabetic()) => (rest[..i].to_ascii_lowercase(), &rest[i + 1..]),
+        Some(i) if rest[i..].starts_with(':') && rest.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            (rest[..i].to_ascii_lowercase(), &rest[i + 1..])
+        }
         _ => (String::new(), rest),
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -155,7 +169,10 @@ pub fn parse<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let (mut user, mut host, mut path) = (String::new(), String::new(), rest);
     if !rest.starts_with('/') && !scheme.is_empty() {
         (opaque, path) = (rest, "");
-    } else if scheme.is_empty() && !rest.starts_with('/') && rest.split('/').next().is_some_and(|first| first.contains(':')) {
+    } else if scheme.is_empty()
+        && !rest.starts_with('/')
+        && rest.split('/').next().is_some_and(|first| first.contains(':'))
+    {
         return Err(failed("first path segment in URL cannot contain colon"));
     } else if let Some(authority) = rest.strip_prefix("//").filter(|_| !rest.starts_with("///") || !scheme.is_empty()) {
         let end = authority.find('/').unwrap_or(authority.len());
@@ -178,6 +195,15 @@ pub fn parse<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
         None => host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name),
     }
     .to_owned();
-    let parts = [("scheme", scheme), ("host", host), ("hostname", name), ("path", path), ("query", query.to_owned()), ("opaque", opaque.to_owned()), ("fragment", fragment), ("userinfo", user)];
+    let parts = [
+        ("scheme", scheme),
+        ("host", host),
+        ("hostname", name),
+        ("path", path),
+        ("query", query.to_owned()),
+        ("opaque", opaque.to_owned()),
+        ("fragment", fragment),
+        ("userinfo", user),
+    ];
     Ok(Value::map(parts.into_iter().map(|(k, v)| (k.to_owned(), Value::text(v))).collect()))
 }

@@ -157,4 +157,3 @@ pub fn texts_of(v: &Value) -> Vec<String> {
         other => vec![text_of(other)],
     }
 }
-

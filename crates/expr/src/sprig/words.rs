@@ -21,7 +21,9 @@ pub fn initials<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
 /// The first letter of every word in upper case; words are made of letters, digits and underscores.
 pub fn title<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     let mut previous = ' ';
-    let separates = |c: char| if c.is_ascii() { !(c.is_ascii_alphanumeric() || c == '_') } else { !c.is_alphanumeric() && c.is_whitespace() };
+    let separates = |c: char| {
+        if c.is_ascii() { !(c.is_ascii_alphanumeric() || c == '_') } else { !c.is_alphanumeric() && c.is_whitespace() }
+    };
     let change = |c: char| {
         let out = if separates(previous) { simple_upper(c) } else { c };
         previous = c;
@@ -51,7 +53,11 @@ fn letter(c: char) -> bool {
     c.is_alphabetic() && !matches!(c, '\u{3400}'..='\u{4d85}' | '\u{4e00}'..='\u{9fcc}' | '\u{20000}'..='\u{2b81d}')
 }
 fn punctuation(c: char) -> bool {
-    if c.is_ascii() { "!\"#%&'()*,-./:;?@[\\]_{}".contains(c) } else { matches!(c, '¡' | '§' | '«' | '¶' | '·' | '»' | '¿' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{203e}' | '\u{3001}'..='\u{3003}' | '\u{3008}'..='\u{3011}') }
+    if c.is_ascii() {
+        "!\"#%&'()*,-./:;?@[\\]_{}".contains(c)
+    } else {
+        matches!(c, '¡' | '§' | '«' | '¶' | '·' | '»' | '¿' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{203e}' | '\u{3001}'..='\u{3003}' | '\u{3008}'..='\u{3011}')
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,11 +80,14 @@ fn word(chars: &[char]) -> (Sort, usize) {
         c if c.is_uppercase() => {
             let capitals = run(char::is_uppercase);
             let followed = chars.get(capitals).is_some_and(|c| letter(*c));
-            (Sort::Upper, match (capitals, followed) {
-                (1, true) => small(1),
-                (n, true) => n - 1,
-                (n, false) => n,
-            })
+            (
+                Sort::Upper,
+                match (capitals, followed) {
+                    (1, true) => small(1),
+                    (n, true) => n - 1,
+                    (n, false) => n,
+                },
+            )
         }
         c if letter(c) => (Sort::Letters, small(0)),
         c if c.is_numeric() => (Sort::Number, run(char::is_numeric)),

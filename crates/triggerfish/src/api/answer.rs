@@ -42,7 +42,11 @@ impl Fault {
     }
 
     pub fn answer(&self) -> Answer {
-        let body = if self.bare { json!({"message": self.message}) } else { json!({"code": self.code, "message": self.message}) };
+        let body = if self.bare {
+            json!({"message": self.message})
+        } else {
+            json!({"code": self.code, "message": self.message})
+        };
         let kind = if self.bare { "text/plain; charset=utf-8" } else { "application/json" };
         respond(self.http, kind, body.to_string())
     }

@@ -7,8 +7,17 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// List options of the façade and their names in the Kubernetes API.
-pub const OPTIONS: [&str; 9] =
-    ["labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch", "timeoutSeconds", "limit", "continue", "allowWatchBookmarks", "sendInitialEvents"];
+pub const OPTIONS: [&str; 9] = [
+    "labelSelector",
+    "fieldSelector",
+    "resourceVersion",
+    "resourceVersionMatch",
+    "timeoutSeconds",
+    "limit",
+    "continue",
+    "allowWatchBookmarks",
+    "sendInitialEvents",
+];
 
 /// The query of the Kubernetes API that the list options of a request mean.
 pub fn options(call: &Call) -> String {
@@ -16,7 +25,8 @@ pub fn options(call: &Call) -> String {
     for name in OPTIONS {
         let value = call.query.get(&format!("listOptions.{name}"));
         // A negative limit means none, as in the original.
-        if !value.is_empty() && !(name == "limit" && value.starts_with('-')) {
+        let none = value.is_empty() || (name == "limit" && value.starts_with('-'));
+        if !none {
             out.push(format!("{name}={}", crate::kube_api::encode(value)));
         }
     }
@@ -30,7 +40,8 @@ pub async fn list(state: &Arc<State>, call: &Call, namespace: &str) -> Result<An
     }
     let api = state.as_caller(call)?;
     let found = api.get(&format!("{}?{}", path("workfloweventbindings", namespace, ""), options(call))).await?;
-    let items: Vec<Value> = found.get("items").and_then(Value::as_array).cloned().unwrap_or_default().into_iter().map(shown).collect();
+    let items: Vec<Value> =
+        found.get("items").and_then(Value::as_array).cloned().unwrap_or_default().into_iter().map(shown).collect();
     let mut meta = found.get("metadata").cloned().unwrap_or(json!({}));
     if meta.get("continue") == Some(&json!("")) {
         meta.as_object_mut().map(|m| m.remove("continue"));
@@ -44,13 +55,22 @@ pub fn check(call: &Call) -> Result<(), Fault> {
         let field = format!("listOptions.{name}");
         let value = call.query.get(&field);
         if !value.is_empty() && value.parse::<i64>().is_err() {
-            return Err(Fault::invalid(format!("parsing field \"{name}\" failed: strconv.ParseInt: parsing {value:?}: invalid syntax")));
+            return Err(Fault::invalid(format!(
+                "parsing field \"{name}\" failed: strconv.ParseInt: parsing {value:?}: invalid syntax"
+            )));
         }
     }
     for name in ["watch", "allowWatchBookmarks", "sendInitialEvents"] {
         let value = call.query.get(&format!("listOptions.{name}"));
-        if !value.is_empty() && !matches!(value, "1" | "t" | "T" | "TRUE" | "true" | "True" | "0" | "f" | "F" | "FALSE" | "false" | "False") {
-            return Err(Fault::invalid(format!("parsing field \"{name}\" failed: strconv.ParseBool: parsing {value:?}: invalid syntax")));
+        if !value.is_empty()
+            && !matches!(
+                value,
+                "1" | "t" | "T" | "TRUE" | "true" | "True" | "0" | "f" | "F" | "FALSE" | "false" | "False"
+            )
+        {
+            return Err(Fault::invalid(format!(
+                "parsing field \"{name}\" failed: strconv.ParseBool: parsing {value:?}: invalid syntax"
+            )));
         }
     }
     Ok(())

@@ -29,7 +29,12 @@ pub async fn receive(state: &Arc<State>, call: Call, namespace: &str, discrimina
 
 type Waits = Option<(Duration, Option<tokio::sync::oneshot::Receiver<Outcome>>)>;
 
-async fn accept(state: &Arc<State>, call: &Call, namespace: &str, discriminator: &str) -> Result<(Accepted, Waits), Fault> {
+async fn accept(
+    state: &Arc<State>,
+    call: &Call,
+    namespace: &str,
+    discriminator: &str,
+) -> Result<(Accepted, Waits), Fault> {
     let caller = who(state, call, namespace).await?;
     let data = payload(&call.body)?;
     // Who may list the bindings of a namespace may post events to it.
@@ -38,7 +43,9 @@ async fn accept(state: &Arc<State>, call: &Call, namespace: &str, discriminator:
     let (id, identity) = identify(call, namespace);
     let event = Event {
         id,
-        source: call.header("ce-source").map_or_else(|| format!("/api/v1/events/{namespace}/{discriminator}"), str::to_owned),
+        source: call
+            .header("ce-source")
+            .map_or_else(|| format!("/api/v1/events/{namespace}/{discriminator}"), str::to_owned),
         kind: call.header("ce-type").unwrap_or("dev.triggerfish.event.received").into(),
         subject: call.header("ce-subject").unwrap_or("").into(),
         time: crate::clock::precise(jiff::Timestamp::now()),
@@ -51,10 +58,16 @@ async fn accept(state: &Arc<State>, call: &Call, namespace: &str, discriminator:
     };
     let accepted = state.bus.append(event, identity).await.map_err(|e| match e {
         Refused::Full => Fault::new(503, 14, "operation queue full"),
-        Refused::Storage(why) => Fault::new(503, 14, format!("operation queue full: the event could not be stored ({why}); it was not accepted, send it again")),
+        Refused::Storage(why) => Fault::new(
+            503,
+            14,
+            format!("operation queue full: the event could not be stored ({why}); it was not accepted, send it again"),
+        ),
     })?;
     let waits = wait(call).map(|d| {
-        let receiver = (!accepted.repeated || state.bus.get(&accepted.id).is_ok_and(|r| r.is_some_and(|r| r.outcome.is_none()))).then(|| state.waiting.on(accepted.seq));
+        let receiver = (!accepted.repeated
+            || state.bus.get(&accepted.id).is_ok_and(|r| r.is_some_and(|r| r.outcome.is_none())))
+        .then(|| state.waiting.on(accepted.seq));
         // The outcome may have come between the commit and the registration.
         (d, receiver)
     });
@@ -81,12 +94,19 @@ fn payload(body: &[u8]) -> Result<Option<Box<RawValue>>, Fault> {
         None => Ok(None),
         Some(Ok(v)) if v.get() == "null" => Ok(None),
         Some(Ok(v)) => Ok(Some(v)),
-        Some(Err(_)) => Err(Fault::invalid(apiserver::gojson::error(body).replace("unexpected end of JSON input", "unexpected EOF"))),
+        Some(Err(_)) => Err(Fault::invalid(
+            apiserver::gojson::error(body).replace("unexpected end of JSON input", "unexpected EOF"),
+        )),
     }
 }
 
 async fn may_list(state: &State, caller: &Caller, namespace: &str) -> Result<(), Fault> {
-    let user = apiserver::User { name: caller.name.clone(), uid: caller.uid.clone(), groups: caller.groups.clone(), ..Default::default() };
+    let user = apiserver::User {
+        name: caller.name.clone(),
+        uid: caller.uid.clone(),
+        groups: caller.groups.clone(),
+        ..Default::default()
+    };
     if state.clients.server().allowed(&user, "list", crate::kind::GROUP, "workfloweventbindings", namespace, "") {
         return Ok(());
     }
@@ -108,10 +128,20 @@ fn metadata(call: &Call) -> Result<BTreeMap<String, Vec<String>>, Fault> {
         };
         let text = if name.ends_with("-bin") {
             use base64::Engine;
-            let raw = base64::engine::general_purpose::STANDARD_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| {
-                let at = if let base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) = e { at } else { text.len() };
-                Fault::invalid(format!("invalid binary header {}: illegal base64 data at input byte {at}", canonical(name)))
-            })?;
+            let raw =
+                base64::engine::general_purpose::STANDARD_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| {
+                    let at = if let base64::DecodeError::InvalidByte(at, _)
+                    | base64::DecodeError::InvalidLastSymbol(at, _) = e
+                    {
+                        at
+                    } else {
+                        text.len()
+                    };
+                    Fault::invalid(format!(
+                        "invalid binary header {}: illegal base64 data at input byte {at}",
+                        canonical(name)
+                    ))
+                })?;
             String::from_utf8_lossy(&raw).into_owned()
         } else {
             text.to_owned()
@@ -135,7 +165,9 @@ fn metadata(call: &Call) -> Result<BTreeMap<String, Vec<String>>, Fault> {
 
 /// A header's name as people write it: `X-Data-Bin`.
 fn canonical(name: &str) -> String {
-    let words = name.split('-').map(|w| w.chars().take(1).flat_map(char::to_uppercase).chain(w.chars().skip(1)).collect::<String>());
+    let words = name
+        .split('-')
+        .map(|w| w.chars().take(1).flat_map(char::to_uppercase).chain(w.chars().skip(1)).collect::<String>());
     words.collect::<Vec<_>>().join("-")
 }
 
@@ -173,7 +205,13 @@ fn wants_record(call: &Call) -> bool {
     call.headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok()).any(|v| v.contains("return=representation"))
 }
 
-async fn dispatched(state: &State, call: &Call, namespace: &str, accepted: &Accepted, (patience, receiver): (Duration, Option<tokio::sync::oneshot::Receiver<Outcome>>)) -> Answer {
+async fn dispatched(
+    state: &State,
+    call: &Call,
+    namespace: &str,
+    accepted: &Accepted,
+    (patience, receiver): (Duration, Option<tokio::sync::oneshot::Receiver<Outcome>>),
+) -> Answer {
     let known = || state.bus.get(&accepted.id).ok().flatten().and_then(|r| r.outcome);
     let outcome = match known() {
         Some(o) => Some(o),
@@ -194,7 +232,11 @@ async fn dispatched(state: &State, call: &Call, namespace: &str, accepted: &Acce
 }
 
 fn answer(state: &State, call: &Call, namespace: &str, accepted: &Accepted, applied: Option<Duration>) -> Answer {
-    let body = if wants_record(call) { state.bus.get(&accepted.id).ok().flatten().map_or(json!({}), |r| super::records::record(&r)) } else { Value::Object(Default::default()) };
+    let body = if wants_record(call) {
+        state.bus.get(&accepted.id).ok().flatten().map_or(json!({}), |r| super::records::record(&r))
+    } else {
+        Value::Object(Default::default())
+    };
     let mut answer = ok(&body);
     named(&mut answer, namespace, accepted);
     if applied.is_some() {
@@ -208,7 +250,11 @@ fn named(answer: &mut Answer, namespace: &str, accepted: &Accepted) {
     if let Ok(v) = HeaderValue::from_str(&accepted.id) {
         answer.headers_mut().insert("triggerfish-event-id", v);
     }
-    let place = format!("/api/v1/event-records/{}/{}", crate::kube_api::encode(namespace), crate::kube_api::encode(&accepted.id));
+    let place = format!(
+        "/api/v1/event-records/{}/{}",
+        crate::kube_api::encode(namespace),
+        crate::kube_api::encode(&accepted.id)
+    );
     if let Ok(v) = HeaderValue::from_str(&place) {
         answer.headers_mut().insert(http::header::LOCATION, v);
     }

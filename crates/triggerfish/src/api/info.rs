@@ -55,7 +55,10 @@ pub fn page() -> Answer {
         "metrics under <code>/metrics</code>.</p><p>Post an event: <code>curl http://localhost:2746/api/v1/events/argo/ -H \"Authorization: $ARGO_TOKEN\" -d '{\"message\": \"hello\"}'</code></p></body></html>\n",
     );
     let mut r = respond(200, "text/html; charset=utf-8", PAGE);
-    r.headers_mut().insert("content-security-policy", HeaderValue::from_static("default-src 'self' 'unsafe-inline'; img-src 'self' data:"));
+    r.headers_mut().insert(
+        "content-security-policy",
+        HeaderValue::from_static("default-src 'self' 'unsafe-inline'; img-src 'self' data:"),
+    );
     r.headers_mut().insert("x-frame-options", HeaderValue::from_static("DENY"));
     r
 }

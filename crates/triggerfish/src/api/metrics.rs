@@ -17,10 +17,25 @@ pub fn metrics(state: &Arc<State>, call: &Call) -> Result<Answer, Fault> {
     }
     let c = &state.counters;
     let rows = [
-        ("triggerfish_events_accepted_total", "counter", "Events answered with 200 since the start.", c.accepted.load(Ordering::Relaxed)),
-        ("triggerfish_events_refused_total", "counter", "Events answered with an error since the start.", c.refused.load(Ordering::Relaxed)),
+        (
+            "triggerfish_events_accepted_total",
+            "counter",
+            "Events answered with 200 since the start.",
+            c.accepted.load(Ordering::Relaxed),
+        ),
+        (
+            "triggerfish_events_refused_total",
+            "counter",
+            "Events answered with an error since the start.",
+            c.refused.load(Ordering::Relaxed),
+        ),
         ("triggerfish_events_waiting", "gauge", "Events accepted and not yet dispatched.", state.bus.waiting()),
-        ("triggerfish_events_stored", "gauge", "The sequence number of the newest event in the log.", state.bus.accepted()),
+        (
+            "triggerfish_events_stored",
+            "gauge",
+            "The sequence number of the newest event in the log.",
+            state.bus.accepted(),
+        ),
     ];
     let mut out = String::new();
     for (name, kind, help, value) in rows {

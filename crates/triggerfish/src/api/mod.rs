@@ -94,28 +94,40 @@ impl State {
         let given = call.header("authorization").map(str::to_owned).or_else(|| cookie(&call.headers));
         let Some(given) = given else {
             // A client certificate of the Kubernetes API is as good as a token of it.
-            let user = call.certificate.as_ref().and_then(|c| self.clients.server().authenticate(&HeaderMap::new(), Some(c)).ok());
+            let user = call
+                .certificate
+                .as_ref()
+                .and_then(|c| self.clients.server().authenticate(&HeaderMap::new(), Some(c)).ok());
             return user.map(|u| Caller::of(&u)).ok_or_else(Fault::no_token);
         };
-        if given.starts_with("Basic ") {
+        if let Some(encoded) = given.strip_prefix("Basic ") {
             use base64::Engine;
-            let decoded = base64::engine::general_purpose::STANDARD.decode(given[6..].trim()).ok().and_then(|b| String::from_utf8(b).ok());
+            let decoded = base64::engine::general_purpose::STANDARD
+                .decode(encoded.trim())
+                .ok()
+                .and_then(|b| String::from_utf8(b).ok());
             if decoded.is_none_or(|d| !d.contains(':')) {
                 return Err(Fault::new(401, 16, "failed to create REST config: error parsing basic authentication"));
             }
-            return Ok(Caller { name: "system:anonymous".into(), groups: vec!["system:unauthenticated".into()], ..Caller::default() });
+            return Ok(Caller {
+                name: "system:anonymous".into(),
+                groups: vec!["system:unauthenticated".into()],
+                ..Caller::default()
+            });
         }
         let Some(token) = given.strip_prefix("Bearer ") else { return Err(Fault::no_token()) };
         let mut headers = HeaderMap::new();
         let value = format!("Bearer {}", token.trim()).parse().map_err(|_| Fault::no_token())?;
         headers.insert(http::header::AUTHORIZATION, value);
-        let user = self.clients.server().authenticate(&headers, None).map_err(|_| Fault::new(401, 16, "Unauthorized"))?;
+        let user =
+            self.clients.server().authenticate(&headers, None).map_err(|_| Fault::new(401, 16, "Unauthorized"))?;
         Ok(Caller::of(&user))
     }
 
     /// Whether an object is this server's, by its instance id.
     pub fn is_ours(&self, o: &Value) -> bool {
-        o.pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid").and_then(Value::as_str).unwrap_or("") == self.instance_id
+        o.pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid").and_then(Value::as_str).unwrap_or("")
+            == self.instance_id
     }
 
     /// Marks an object as this server's.
@@ -137,7 +149,9 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
         return None;
     }
     let all = headers.get_all(http::header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-    all.flat_map(|c| c.split(';')).filter_map(|c| c.trim().strip_prefix("authorization=").map(|v| v.trim_matches('"').to_owned())).find(|v| v.starts_with("Bearer "))
+    all.flat_map(|c| c.split(';'))
+        .filter_map(|c| c.trim().strip_prefix("authorization=").map(|v| v.trim_matches('"').to_owned()))
+        .find(|v| v.starts_with("Bearer "))
 }
 
 /// Answers one request.
@@ -150,7 +164,10 @@ where
     let limit = if parts.headers.contains_key(http::header::AUTHORIZATION) { MAX_BODY } else { MAX_WEBHOOK };
     let body = match Limited::new(body, limit).collect().await {
         Ok(b) => b.to_bytes(),
-        Err(e) => return Fault::new(400, 3, format!("the body could not be read: {e} (at most {limit} bytes are taken)")).answer(),
+        Err(e) => {
+            return Fault::new(400, 3, format!("the body could not be read: {e} (at most {limit} bytes are taken)"))
+                .answer();
+        }
     };
     let call = Call {
         method: parts.method,

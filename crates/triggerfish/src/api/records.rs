@@ -37,7 +37,14 @@ fn may_see(state: &State, call: &Call, namespace: &str) -> Result<(), Fault> {
     if state.clients.server().allowed(&user, "list", crate::kind::GROUP, "workfloweventbindings", namespace, "") {
         return Ok(());
     }
-    Err(Fault::new(403, 7, format!("event records are forbidden: User {:?} cannot list workfloweventbindings.argoproj.io in the namespace {namespace:?}", c.name)))
+    Err(Fault::new(
+        403,
+        7,
+        format!(
+            "event records are forbidden: User {:?} cannot list workfloweventbindings.argoproj.io in the namespace {namespace:?}",
+            c.name
+        ),
+    ))
 }
 
 /// `?limit=N&before=SEQ`: newest first; `continue` is the next `before`.
@@ -46,15 +53,21 @@ pub fn list(state: &Arc<State>, call: &Call, namespace: &str) -> Result<Answer, 
     let number = |k: &str| call.query.number(k).map_err(|e| Fault::invalid(e.message));
     let limit = number("limit")?.map_or(50, |n| n as usize).clamp(1, PAGE);
     let wanted = (!namespace.is_empty()).then_some(namespace);
-    let found = state.bus.list(wanted, number("before")?.and_then(|n| u64::try_from(n).ok()), limit).map_err(Fault::internal)?;
-    let next = if found.len() == limit { found.last().map(|r| r.seq.to_string()).unwrap_or_default() } else { String::new() };
+    let found = state
+        .bus
+        .list(wanted, number("before")?.and_then(|n| u64::try_from(n).ok()), limit)
+        .map_err(Fault::internal)?;
+    let next =
+        if found.len() == limit { found.last().map(|r| r.seq.to_string()).unwrap_or_default() } else { String::new() };
     let items: Vec<Value> = found.iter().map(record).collect();
     Ok(ok(&json!({"metadata": {"continue": next}, "items": items})))
 }
 
 pub fn show(state: &Arc<State>, call: &Call, namespace: &str, id: &str) -> Result<Answer, Fault> {
     may_see(state, call, namespace)?;
-    let found = state.bus.get(id).map_err(Fault::internal)?.filter(|r| namespace.is_empty() || r.event.namespace == namespace);
-    let found = found.ok_or_else(|| Fault::not_found(format!("no event {id:?} is recorded in the namespace {namespace:?}")))?;
+    let found =
+        state.bus.get(id).map_err(Fault::internal)?.filter(|r| namespace.is_empty() || r.event.namespace == namespace);
+    let found =
+        found.ok_or_else(|| Fault::not_found(format!("no event {id:?} is recorded in the namespace {namespace:?}")))?;
     Ok(ok(&record(&found)))
 }

@@ -12,7 +12,11 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
         "/healthz" | "/livez" => return Ok(respond(200, "text/plain; charset=utf-8", "ok")),
         "/readyz" => {
             let ready = state.ready.load(Ordering::Relaxed);
-            return Ok(if ready { respond(200, "text/plain; charset=utf-8", "ok") } else { respond(503, "text/plain; charset=utf-8", "starting or stopping") });
+            return Ok(if ready {
+                respond(200, "text/plain; charset=utf-8", "ok")
+            } else {
+                respond(503, "text/plain; charset=utf-8", "starting or stopping")
+            });
         }
         "/metrics" => return metrics::metrics(&state, &call),
         _ => {}
@@ -29,7 +33,11 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
         let target = call.uri.query().map_or(clean.clone(), |q| format!("{clean}?{q}"));
         return Ok(redirect(&call, &target));
     }
-    let decoded: Vec<String> = path.trim_start_matches('/').split('/').map(|p| percent_encoding::percent_decode_str(p).decode_utf8_lossy().into_owned()).collect();
+    let decoded: Vec<String> = path
+        .trim_start_matches('/')
+        .split('/')
+        .map(|p| percent_encoding::percent_decode_str(p).decode_utf8_lossy().into_owned())
+        .collect();
     let joined = decoded.join("/");
     let mut parts: Vec<&str> = joined.split('/').collect();
     // What follows the last colon of the last segment is a verb, and no route has one.
@@ -45,7 +53,11 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
     match (m, parts.as_slice()) {
         ("POST", ["api", "v1", "events", ns, discriminator]) => events::receive(&state, call, ns, discriminator).await,
         // Who does not say who they are learns nothing about paths.
-        ("POST", ["api", "v1", "events", ns, ..]) if call.header("authorization").is_none() && call.certificate.is_none() => Err(webhook::caller(&state, &call, ns).await.err().unwrap_or_else(Fault::not_implemented)),
+        ("POST", ["api", "v1", "events", ns, ..])
+            if call.header("authorization").is_none() && call.certificate.is_none() =>
+        {
+            Err(webhook::caller(&state, &call, ns).await.err().unwrap_or_else(Fault::not_implemented))
+        }
         ("GET", ["api", "v1", "event-records", ns]) => records::list(&state, &call, ns),
         ("GET", ["api", "v1", "event-records", ns, id]) => records::show(&state, &call, ns, id),
         ("GET", ["api", "v1", "workflow-event-bindings", ns]) => bindings::list(&state, &call, ns).await,
@@ -57,22 +69,50 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
         ("POST", ["api", "v1", "workflows", ns]) => workflows::create(&state, &call, ns).await,
         ("GET", ["api", "v1", "workflows", ns, name]) => workflows::get(&state, &call, ns, name).await,
         ("DELETE", ["api", "v1", "workflows", ns, name]) => workflows::delete(&state, &call, ns, name).await,
-        ("GET", ["api", "v1", "workflows", ns, name, "log"]) => workflows::log(&state, &call, ns, name, call.query.get("podName")).await,
+        ("GET", ["api", "v1", "workflows", ns, name, "log"]) => {
+            workflows::log(&state, &call, ns, name, call.query.get("podName")).await
+        }
         ("GET", ["api", "v1", "workflows", ns, name, pod, "log"]) => workflows::log(&state, &call, ns, name, pod).await,
-        ("PUT", ["api", "v1", "workflows", ns, name, action @ ("stop" | "terminate" | "suspend" | "resume")]) => workflows::control(&state, &call, ns, name, action).await,
+        ("PUT", ["api", "v1", "workflows", ns, name, action @ ("stop" | "terminate" | "suspend" | "resume")]) => {
+            workflows::control(&state, &call, ns, name, action).await
+        }
         ("GET", ["api", "v1", "workflow-events", ns]) => workflows::watch(&state, &call, ns).await,
-        ("GET", ["api", "v1", "workflow-templates", ns]) => templates::list(&state, &call, "workflowtemplates", ns).await,
-        ("POST", ["api", "v1", "workflow-templates", ns, "lint"]) => templates::lint(&state, &call, "workflowtemplates", ns),
-        ("POST", ["api", "v1", "workflow-templates", ns]) => templates::create(&state, &call, "workflowtemplates", ns).await,
-        ("GET", ["api", "v1", "workflow-templates", ns, name]) => templates::get(&state, &call, "workflowtemplates", ns, name).await,
-        ("PUT", ["api", "v1", "workflow-templates", ns, name]) => templates::update(&state, &call, "workflowtemplates", ns, name).await,
-        ("DELETE", ["api", "v1", "workflow-templates", ns, name]) => templates::delete(&state, &call, "workflowtemplates", ns, name).await,
-        ("GET", ["api", "v1", "cluster-workflow-templates"]) => templates::list(&state, &call, "clusterworkflowtemplates", "").await,
-        ("POST", ["api", "v1", "cluster-workflow-templates", "lint"]) => templates::lint(&state, &call, "clusterworkflowtemplates", ""),
-        ("POST", ["api", "v1", "cluster-workflow-templates"]) => templates::create(&state, &call, "clusterworkflowtemplates", "").await,
-        ("GET", ["api", "v1", "cluster-workflow-templates", name]) => templates::get(&state, &call, "clusterworkflowtemplates", "", name).await,
-        ("PUT", ["api", "v1", "cluster-workflow-templates", name]) => templates::update(&state, &call, "clusterworkflowtemplates", "", name).await,
-        ("DELETE", ["api", "v1", "cluster-workflow-templates", name]) => templates::delete(&state, &call, "clusterworkflowtemplates", "", name).await,
+        ("GET", ["api", "v1", "workflow-templates", ns]) => {
+            templates::list(&state, &call, "workflowtemplates", ns).await
+        }
+        ("POST", ["api", "v1", "workflow-templates", ns, "lint"]) => {
+            templates::lint(&state, &call, "workflowtemplates", ns)
+        }
+        ("POST", ["api", "v1", "workflow-templates", ns]) => {
+            templates::create(&state, &call, "workflowtemplates", ns).await
+        }
+        ("GET", ["api", "v1", "workflow-templates", ns, name]) => {
+            templates::get(&state, &call, "workflowtemplates", ns, name).await
+        }
+        ("PUT", ["api", "v1", "workflow-templates", ns, name]) => {
+            templates::update(&state, &call, "workflowtemplates", ns, name).await
+        }
+        ("DELETE", ["api", "v1", "workflow-templates", ns, name]) => {
+            templates::delete(&state, &call, "workflowtemplates", ns, name).await
+        }
+        ("GET", ["api", "v1", "cluster-workflow-templates"]) => {
+            templates::list(&state, &call, "clusterworkflowtemplates", "").await
+        }
+        ("POST", ["api", "v1", "cluster-workflow-templates", "lint"]) => {
+            templates::lint(&state, &call, "clusterworkflowtemplates", "")
+        }
+        ("POST", ["api", "v1", "cluster-workflow-templates"]) => {
+            templates::create(&state, &call, "clusterworkflowtemplates", "").await
+        }
+        ("GET", ["api", "v1", "cluster-workflow-templates", name]) => {
+            templates::get(&state, &call, "clusterworkflowtemplates", "", name).await
+        }
+        ("PUT", ["api", "v1", "cluster-workflow-templates", name]) => {
+            templates::update(&state, &call, "clusterworkflowtemplates", "", name).await
+        }
+        ("DELETE", ["api", "v1", "cluster-workflow-templates", name]) => {
+            templates::delete(&state, &call, "clusterworkflowtemplates", "", name).await
+        }
         _ => Err(Fault::not_implemented()),
     }
 }

@@ -30,7 +30,12 @@ pub async fn list(state: &Arc<State>, call: &Call, plural: &str, namespace: &str
 
 /// The template in a request body, complete enough to be stored.
 fn template(call: &Call, plural: &str, namespace: &str) -> Result<Value, Fault> {
-    let mut o = call.json()?.get("template").cloned().filter(|t| !t.is_null()).ok_or_else(|| Fault::invalid("workflow template was not found in the request body"))?;
+    let mut o = call
+        .json()?
+        .get("template")
+        .cloned()
+        .filter(|t| !t.is_null())
+        .ok_or_else(|| Fault::invalid("workflow template was not found in the request body"))?;
     super::embedded("template", &mut o)?;
     o["apiVersion"] = json!(crate::kind::API_VERSION);
     o["kind"] = json!(kind(plural));
@@ -64,7 +69,13 @@ pub async fn get(state: &Arc<State>, call: &Call, plural: &str, namespace: &str,
     Ok(ok(&shown(found)))
 }
 
-pub async fn update(state: &Arc<State>, call: &Call, plural: &str, namespace: &str, name: &str) -> Result<Answer, Fault> {
+pub async fn update(
+    state: &Arc<State>,
+    call: &Call,
+    plural: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Answer, Fault> {
     let api = state.as_caller(call)?;
     let mut o = template(call, plural, namespace)?;
     if o.pointer("/metadata/name").is_none() {
@@ -74,7 +85,13 @@ pub async fn update(state: &Arc<State>, call: &Call, plural: &str, namespace: &s
     Ok(ok(&shown(api.update(&path(plural, namespace, &place), &o).await?)))
 }
 
-pub async fn delete(state: &Arc<State>, call: &Call, plural: &str, namespace: &str, name: &str) -> Result<Answer, Fault> {
+pub async fn delete(
+    state: &Arc<State>,
+    call: &Call,
+    plural: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Answer, Fault> {
     state.as_caller(call)?.delete(&path(plural, namespace, name), &json!({})).await?;
     Ok(ok(&json!({})))
 }

@@ -55,12 +55,30 @@ fn fits(client: &Client, call: &Call) -> bool {
         return false;
     }
     match client.kind.as_str() {
-        "github" => call.header("x-github-event").is_some() && signed(client, call, call.header("x-hub-signature-256").map(|s| s.strip_prefix("sha256=").unwrap_or(s))),
-        "gitlab" => call.header("x-gitlab-event").is_some() && call.header("x-gitlab-token").is_some_and(|t| same(t, &client.secret)),
-        "bitbucket" => call.header("x-event-key").is_some() && call.header("x-hook-uuid").is_some_and(|t| same(t, &client.secret)),
-        "bitbucketserver" => call.header("x-event-key").is_some() && signed(client, call, call.header("x-hub-signature").and_then(|s| s.strip_prefix("sha256="))),
+        "github" => {
+            call.header("x-github-event").is_some()
+                && signed(
+                    client,
+                    call,
+                    call.header("x-hub-signature-256").map(|s| s.strip_prefix("sha256=").unwrap_or(s)),
+                )
+        }
+        "gitlab" => {
+            call.header("x-gitlab-event").is_some()
+                && call.header("x-gitlab-token").is_some_and(|t| same(t, &client.secret))
+        }
+        "bitbucket" => {
+            call.header("x-event-key").is_some() && call.header("x-hook-uuid").is_some_and(|t| same(t, &client.secret))
+        }
+        "bitbucketserver" => {
+            call.header("x-event-key").is_some()
+                && signed(client, call, call.header("x-hub-signature").and_then(|s| s.strip_prefix("sha256=")))
+        }
         other => {
-            tracing::warn!(kind = other, "{SECRET} names a client type that is not known; use github, gitlab, bitbucket or bitbucketserver");
+            tracing::warn!(
+                kind = other,
+                "{SECRET} names a client type that is not known; use github, gitlab, bitbucket or bitbucketserver"
+            );
             false
         }
     }

@@ -4,8 +4,8 @@ use super::answer::{Answer, Fault, ok, shown};
 use super::{Call, State, bindings, fields};
 use crate::event::Caller;
 use crate::kube_api::{Api, path};
-use crate::route::Creator;
 use crate::lookup::stored_template;
+use crate::route::Creator;
 use crate::workflow;
 use axum::body::Body;
 use bytes::Bytes;
@@ -31,9 +31,16 @@ pub async fn create(state: &Arc<State>, call: &Call, namespace: &str) -> Result<
     let caller = state.caller(call)?;
     let body = call.json()?;
     if !body.is_object() {
-        return Err(Fault::invalid(format!("json: cannot unmarshal {} into Go value of type workflow.WorkflowCreateRequest", apiserver::go_kind(&body))));
+        return Err(Fault::invalid(format!(
+            "json: cannot unmarshal {} into Go value of type workflow.WorkflowCreateRequest",
+            apiserver::go_kind(&body)
+        )));
     }
-    let mut w = body.get("workflow").cloned().filter(|w| !w.is_null()).ok_or_else(|| Fault::invalid("workflow body not specified"))?;
+    let mut w = body
+        .get("workflow")
+        .cloned()
+        .filter(|w| !w.is_null())
+        .ok_or_else(|| Fault::invalid("workflow body not specified"))?;
     super::embedded("workflow", &mut w)?;
     let given = text(&w, "/metadata/namespace").to_owned();
     if given.is_empty() {
@@ -74,7 +81,12 @@ async fn find(api: &Api, namespace: &str, name: &str) -> Result<Value, Fault> {
     let list = api.get(&path("workflows", namespace, "")).await?;
     let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     // Creation times have whole seconds; the version tells apart what was made within one.
-    let key = |w: &Value| (text(w, "/metadata/creationTimestamp").to_owned(), text(w, "/metadata/resourceVersion").parse::<u64>().unwrap_or(0));
+    let key = |w: &Value| {
+        (
+            text(w, "/metadata/creationTimestamp").to_owned(),
+            text(w, "/metadata/resourceVersion").parse::<u64>().unwrap_or(0),
+        )
+    };
     items.into_iter().max_by_key(key).ok_or_else(|| Fault::not_found("no workflows found"))
 }
 
@@ -127,7 +139,9 @@ impl Filter {
         };
         for (name, value) in [("createdAfter", &f.created_after), ("finishedBefore", &f.finished_before)] {
             if !value.is_empty() && value.parse::<jiff::Timestamp>().is_err() {
-                return Err(Fault::invalid(format!("{name}: {value:?} is no time in RFC 3339, such as 2026-01-31T12:00:00Z")));
+                return Err(Fault::invalid(format!(
+                    "{name}: {value:?} is no time in RFC 3339, such as 2026-01-31T12:00:00Z"
+                )));
             }
         }
         for part in call.query.get("listOptions.fieldSelector").split(',').filter(|p| !p.is_empty()) {
@@ -189,7 +203,9 @@ pub async fn list(state: &Arc<State>, call: &Call, namespace: &str) -> Result<An
         && !namespace.is_empty()
         && other != namespace
     {
-        return Err(Fault::invalid(format!("'namespace' query param ({namespace:?}) and fieldselector 'metadata.namespace' ({other:?}) are both specified and contradict each other")));
+        return Err(Fault::invalid(format!(
+            "'namespace' query param ({namespace:?}) and fieldselector 'metadata.namespace' ({other:?}) are both specified and contradict each other"
+        )));
     }
     let labels = crate::kube_api::encode(call.query.get("listOptions.labelSelector"));
     let found = api.get(&format!("{}?labelSelector={labels}", path("workflows", namespace, ""))).await.map_err(|e| match e.code {
@@ -209,7 +225,8 @@ pub async fn list(state: &Arc<State>, call: &Call, namespace: &str) -> Result<An
         }
     });
     let total = items.len();
-    let page: Vec<Value> = items.into_iter().skip(offset).take(if limit == 0 { usize::MAX } else { limit }).map(shown).collect();
+    let page: Vec<Value> =
+        items.into_iter().skip(offset).take(if limit == 0 { usize::MAX } else { limit }).map(shown).collect();
     let mut meta = json!({"resourceVersion": text(&found, "/metadata/resourceVersion")});
     let end = offset + page.len();
     if limit > 0 && end < total {
@@ -222,7 +239,13 @@ pub async fn list(state: &Arc<State>, call: &Call, namespace: &str) -> Result<An
 }
 
 /// stop, terminate, suspend, resume.
-pub async fn control(state: &Arc<State>, call: &Call, namespace: &str, name: &str, action: &str) -> Result<Answer, Fault> {
+pub async fn control(
+    state: &Arc<State>,
+    call: &Call,
+    namespace: &str,
+    name: &str,
+    action: &str,
+) -> Result<Answer, Fault> {
     let api = state.as_caller(call)?;
     let w = find(&api, namespace, name).await?;
     let name = text(&w, "/metadata/name");
@@ -257,7 +280,9 @@ pub async fn stream(state: &Arc<State>, call: &Call, plural: &str, namespace: &s
     let target = format!("{}?watch=true&{options}", path(plural, namespace, ""));
     let request = Request::builder().uri(target).body(Vec::new()).map_err(|e| Fault::internal(e.to_string()))?;
     let lines = api.client().request_stream(request).await.map_err(|e| match e {
-        kube::Error::Api(s) => Fault::from(crate::kube_api::Refusal { code: s.code, reason: s.reason.clone(), message: s.message.clone() }),
+        kube::Error::Api(s) => {
+            Fault::from(crate::kube_api::Refusal { code: s.code, reason: s.reason.clone(), message: s.message.clone() })
+        }
         other => Fault::internal(other.to_string()),
     })?;
     let selection = call.query.get("fields").to_owned();
@@ -321,7 +346,17 @@ pub async fn log(state: &Arc<State>, call: &Call, namespace: &str, name: &str, p
         g => Some(regex::Regex::new(g).map_err(|e| Fault::invalid(format!("grep: {e}")))?),
     };
     let follow = q.flag("logOptions.follow");
-    let mut wanted = vec!["timestamps=true".to_owned(), format!("container={}", crate::kube_api::encode(if q.get("logOptions.container").is_empty() { "main" } else { q.get("logOptions.container") }))];
+    let mut wanted = vec![
+        "timestamps=true".to_owned(),
+        format!(
+            "container={}",
+            crate::kube_api::encode(if q.get("logOptions.container").is_empty() {
+                "main"
+            } else {
+                q.get("logOptions.container")
+            })
+        ),
+    ];
     for option in ["tailLines", "sinceSeconds", "limitBytes"] {
         let v = q.get(&format!("logOptions.{option}"));
         if !v.is_empty() {
@@ -339,7 +374,10 @@ pub async fn log(state: &Arc<State>, call: &Call, namespace: &str, name: &str, p
     let timestamps = q.flag("logOptions.timestamps");
     let mut all = futures_util::stream::SelectAll::new();
     for pod in names {
-        let request = Request::builder().uri(format!("{}/log?{query}", path("pods", namespace, &pod))).body(Vec::new()).map_err(|e| Fault::internal(e.to_string()))?;
+        let request = Request::builder()
+            .uri(format!("{}/log?{query}", path("pods", namespace, &pod)))
+            .body(Vec::new())
+            .map_err(|e| Fault::internal(e.to_string()))?;
         let lines = match api.client().request_stream(request).await {
             Ok(s) => s.lines(),
             // A Pod that is gone has no log any more; it must not hide those of others.
@@ -350,8 +388,20 @@ pub async fn log(state: &Arc<State>, call: &Call, namespace: &str, name: &str, p
         all.push(
             lines
                 .try_filter_map(move |line| {
-                    let (content, pod, grep) = (if timestamps { line.clone() } else { line.split_once(' ').map_or(line.as_str(), |(_, t)| t).to_owned() }, pod.clone(), grep.clone());
-                    async move { Ok(grep.is_none_or(|g| g.is_match(&content)).then(|| json!({"result": {"content": content, "podName": pod}}))) }
+                    let (content, pod, grep) = (
+                        if timestamps {
+                            line.clone()
+                        } else {
+                            line.split_once(' ').map_or(line.as_str(), |(_, t)| t).to_owned()
+                        },
+                        pod.clone(),
+                        grep.clone(),
+                    );
+                    async move {
+                        Ok(grep
+                            .is_none_or(|g| g.is_match(&content))
+                            .then(|| json!({"result": {"content": content, "podName": pod}})))
+                    }
                 })
                 .boxed(),
         );

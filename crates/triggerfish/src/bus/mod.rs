@@ -13,9 +13,9 @@ use crate::event::{Event, Outcome};
 use recent::Recent;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
@@ -33,7 +33,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { window: Duration::from_secs(24 * 3600), keep: Duration::from_secs(7 * 24 * 3600), keep_count: 1_000_000, queue: None }
+        Options {
+            window: Duration::from_secs(24 * 3600),
+            keep: Duration::from_secs(7 * 24 * 3600),
+            keep_count: 1_000_000,
+            queue: None,
+        }
     }
 }
 
@@ -81,12 +86,22 @@ impl Bus {
     pub fn open(path: &Path, options: Options) -> Result<Self, String> {
         let fail = |e: rusqlite::Error| format!("cannot open {}: {e}", path.display());
         let connection = writer::open(path).map_err(fail)?;
-        let appended: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |r| r.get(0)).map_err(fail)?;
+        let appended: i64 =
+            connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |r| r.get(0)).map_err(fail)?;
         let waiting: i64 = connection.query_row("SELECT count(*) FROM events WHERE seq > (SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch')", [], |r| r.get(0)).map_err(fail)?;
-        let newest: i64 = connection.query_row("SELECT coalesce(max(received), 0) FROM (SELECT received FROM events ORDER BY seq DESC LIMIT 1)", [], |r| r.get(0)).map_err(fail)?;
+        let newest: i64 = connection
+            .query_row(
+                "SELECT coalesce(max(received), 0) FROM (SELECT received FROM events ORDER BY seq DESC LIMIT 1)",
+                [],
+                |r| r.get(0),
+            )
+            .map_err(fail)?;
         let behind = newest - jiff::Timestamp::now().as_millisecond();
         if behind > CLOCK_SLACK {
-            tracing::warn!(minutes = behind / 60_000, "the clock is behind the newest event: it was set back; events go on in their order, tokens issued since then are not valid yet");
+            tracing::warn!(
+                minutes = behind / 60_000,
+                "the clock is behind the newest event: it was set back; events go on in their order, tokens issued since then are not valid yet"
+            );
         }
         let appended = Arc::new(AtomicU64::new(appended as u64));
         // Counted from the start, so that appended − finished is what waits.
@@ -95,7 +110,16 @@ impl Bus {
         let recent = Arc::new(Recent::default());
         let counters = writer::Counters { appended: appended.clone(), finished: finished.clone() };
         let writer = writer::start(connection, options.clone(), counters, recent.clone(), arrived.clone())?;
-        Ok(Self { path: path.into(), readers: Mutex::default(), writer, appended, finished, queue: options.queue, recent, arrived })
+        Ok(Self {
+            path: path.into(),
+            readers: Mutex::default(),
+            writer,
+            appended,
+            finished,
+            queue: options.queue,
+            recent,
+            arrived,
+        })
     }
 
     /// Events accepted and not yet dispatched.
@@ -129,7 +153,11 @@ impl Bus {
         let pooled = self.readers.lock().unwrap_or_else(|e| e.into_inner()).pop();
         let connection = match pooled {
             Some(c) => c,
-            None => Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| e.to_string())?,
+            None => Connection::open_with_flags(
+                &self.path,
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )
+            .map_err(|e| e.to_string())?,
         };
         let out = f(&connection).map_err(|e| e.to_string());
         let mut pool = self.readers.lock().unwrap_or_else(|e| e.into_inner());
@@ -141,7 +169,10 @@ impl Bus {
 
     /// Where dispatching goes on.
     pub fn cursor(&self) -> Result<u64, String> {
-        self.read(|c| c.query_row("SELECT seq FROM cursors WHERE name='dispatch'", [], |r| r.get::<_, i64>(0)).optional()).map(|v| v.unwrap_or(0) as u64)
+        self.read(|c| {
+            c.query_row("SELECT seq FROM cursors WHERE name='dispatch'", [], |r| r.get::<_, i64>(0)).optional()
+        })
+        .map(|v| v.unwrap_or(0) as u64)
     }
 
     /// Events after a place that have not been dispatched, oldest first.
@@ -173,7 +204,9 @@ impl Bus {
 }
 
 fn record(r: &rusqlite::Row) -> rusqlite::Result<Record> {
-    let wrong = |i: usize, e: serde_json::Error| rusqlite::Error::FromSqlConversionFailure(i, rusqlite::types::Type::Text, Box::new(e));
+    let wrong = |i: usize, e: serde_json::Error| {
+        rusqlite::Error::FromSqlConversionFailure(i, rusqlite::types::Type::Text, Box::new(e))
+    };
     let event: String = r.get(1)?;
     let outcome: Option<String> = r.get(2)?;
     Ok(Record {

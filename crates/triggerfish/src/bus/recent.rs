@@ -57,7 +57,13 @@ impl Recent {
         let held = self.held();
         let (first, _, _) = held.events.front()?;
         let skip = usize::try_from((seq + 1).checked_sub(*first)?).ok()?;
-        let found: Vec<Record> = held.events.iter().skip(skip).take(limit).map(|(seq, event, _)| Record { seq: *seq, event: event.clone(), outcome: None }).collect();
+        let found: Vec<Record> = held
+            .events
+            .iter()
+            .skip(skip)
+            .take(limit)
+            .map(|(seq, event, _)| Record { seq: *seq, event: event.clone(), outcome: None })
+            .collect();
         (!found.is_empty()).then_some(found)
     }
 }

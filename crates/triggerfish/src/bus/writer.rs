@@ -18,8 +18,17 @@ const QUEUE: usize = 8192;
 const TRIM_EVERY: u64 = 4096;
 
 pub enum Job {
-    Append { event: Arc<Event>, text: String, identity: Option<String>, reply: oneshot::Sender<Result<Accepted, Refused>> },
-    Finish { outcomes: Vec<(u64, Outcome)>, cursor: u64, reply: oneshot::Sender<Result<(), Refused>> },
+    Append {
+        event: Arc<Event>,
+        text: String,
+        identity: Option<String>,
+        reply: oneshot::Sender<Result<Accepted, Refused>>,
+    },
+    Finish {
+        outcomes: Vec<(u64, Outcome)>,
+        cursor: u64,
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
 }
 
 const TABLES: &str = "
@@ -53,7 +62,9 @@ impl Handle {
                     job = back;
                     tokio::task::yield_now().await;
                 }
-                Err(mpsc::TrySendError::Disconnected(_)) => return Err(Refused::Storage("the event log is closed".into())),
+                Err(mpsc::TrySendError::Disconnected(_)) => {
+                    return Err(Refused::Storage("the event log is closed".into()));
+                }
             }
         }
     }
@@ -83,11 +94,20 @@ enum Done {
     Finished(oneshot::Sender<Result<(), Refused>>, u64, u64),
 }
 
-pub fn start(connection: Connection, options: Options, counters: Counters, recent: Arc<Recent>, arrived: Arc<Notify>) -> Result<Handle, String> {
+pub fn start(
+    connection: Connection,
+    options: Options,
+    counters: Counters,
+    recent: Arc<Recent>,
+    arrived: Arc<Notify>,
+) -> Result<Handle, String> {
     let next = counters.appended.load(Ordering::Relaxed) + 1;
     let (queue, inbox) = mpsc::sync_channel(QUEUE);
     let mut writer = Writer { connection, options, next, trimmed_at: next, counters, recent, arrived };
-    std::thread::Builder::new().name("bus-store".into()).spawn(move || writer.run(&inbox)).map_err(|e| format!("cannot start the event log's writer: {e}"))?;
+    std::thread::Builder::new()
+        .name("bus-store".into())
+        .spawn(move || writer.run(&inbox))
+        .map_err(|e| format!("cannot start the event log's writer: {e}"))?;
     Ok(Handle { queue })
 }
 
@@ -188,12 +208,15 @@ impl Writer {
     fn trim(&mut self) -> rusqlite::Result<()> {
         let now = jiff::Timestamp::now().as_millisecond();
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let cursor: i64 = tx.query_row("SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch'", [], |r| r.get(0))?;
+        let cursor: i64 =
+            tx.query_row("SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch'", [], |r| r.get(0))?;
         let by_count = self.next as i64 - self.options.keep_count as i64;
         let by_age = now - self.options.keep.as_millis() as i64;
         tx.execute("DELETE FROM events WHERE seq <= ?1 AND seq < ?2", [cursor, by_count])?;
         // Receipt times rise with the sequence, so the scan stops at the first young one.
-        let young: Option<i64> = tx.query_row("SELECT seq FROM events WHERE received >= ?1 ORDER BY seq LIMIT 1", [by_age], |r| r.get(0)).optional()?;
+        let young: Option<i64> = tx
+            .query_row("SELECT seq FROM events WHERE received >= ?1 ORDER BY seq LIMIT 1", [by_age], |r| r.get(0))
+            .optional()?;
         tx.execute("DELETE FROM events WHERE seq <= ?1 AND seq < ?2", [cursor, young.unwrap_or(i64::MAX)])?;
         tx.execute("DELETE FROM outcomes WHERE seq < (SELECT coalesce(min(seq), 0) FROM events)", [])?;
         tx.execute("DELETE FROM identities WHERE received < ?1", [now - self.options.window.as_millis() as i64])?;
@@ -202,7 +225,15 @@ impl Writer {
 }
 
 /// Stores an event, unless the same one is known: then that one's place.
-fn append(tx: &rusqlite::Transaction, event: &Event, text: &str, identity: Option<&str>, seq: u64, now: i64, oldest: i64) -> rusqlite::Result<Option<Accepted>> {
+fn append(
+    tx: &rusqlite::Transaction,
+    event: &Event,
+    text: &str,
+    identity: Option<&str>,
+    seq: u64,
+    now: i64,
+    oldest: i64,
+) -> rusqlite::Result<Option<Accepted>> {
     if let Some(identity) = identity {
         let known: Option<(i64, String, i64)> = tx
             .prepare_cached("SELECT seq, id, received FROM identities WHERE identity = ?1")?
@@ -213,17 +244,23 @@ fn append(tx: &rusqlite::Transaction, event: &Event, text: &str, identity: Optio
         {
             return Ok(Some(Accepted { seq: seq as u64, id, repeated: true }));
         }
-        tx.prepare_cached("INSERT OR REPLACE INTO identities(identity, seq, id, received) VALUES(?1,?2,?3,?4)")?.execute(params![identity, seq as i64, event.id, now])?;
+        tx.prepare_cached("INSERT OR REPLACE INTO identities(identity, seq, id, received) VALUES(?1,?2,?3,?4)")?
+            .execute(params![identity, seq as i64, event.id, now])?;
     }
-    tx.prepare_cached("INSERT INTO events(seq, id, namespace, received, event) VALUES(?1,?2,?3,?4,?5)")?.execute(params![seq as i64, event.id, event.namespace, now, text])?;
+    tx.prepare_cached("INSERT INTO events(seq, id, namespace, received, event) VALUES(?1,?2,?3,?4,?5)")?
+        .execute(params![seq as i64, event.id, event.namespace, now, text])?;
     Ok(None)
 }
 
 fn finish(tx: &rusqlite::Transaction, outcomes: &[(u64, Outcome)], cursor: u64) -> rusqlite::Result<()> {
     for (seq, outcome) in outcomes {
         let text = serde_json::to_string(outcome).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-        tx.prepare_cached("INSERT OR REPLACE INTO outcomes(seq, outcome) VALUES(?1, ?2)")?.execute(params![*seq as i64, text])?;
+        tx.prepare_cached("INSERT OR REPLACE INTO outcomes(seq, outcome) VALUES(?1, ?2)")?
+            .execute(params![*seq as i64, text])?;
     }
-    tx.prepare_cached("INSERT INTO cursors(name, seq) VALUES('dispatch', ?1) ON CONFLICT(name) DO UPDATE SET seq = max(seq, ?1)")?.execute([cursor as i64])?;
+    tx.prepare_cached(
+        "INSERT INTO cursors(name, seq) VALUES('dispatch', ?1) ON CONFLICT(name) DO UPDATE SET seq = max(seq, ?1)",
+    )?
+    .execute([cursor as i64])?;
     Ok(())
 }

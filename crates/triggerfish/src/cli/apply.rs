@@ -44,7 +44,9 @@ fn expand(path: &Path) -> Vec<PathBuf> {
         return vec![path.to_owned()];
     }
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path());
-    let mut out: Vec<PathBuf> = entries.filter(|p| p.extension().is_some_and(|x| matches!(x.to_str(), Some("yaml" | "yml" | "json")))).collect();
+    let mut out: Vec<PathBuf> = entries
+        .filter(|p| p.extension().is_some_and(|x| matches!(x.to_str(), Some("yaml" | "yml" | "json"))))
+        .collect();
     out.sort();
     out
 }

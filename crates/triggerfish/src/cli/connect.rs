@@ -33,7 +33,9 @@ impl Connection {
             _ => self.data_dir().join("kubeconfig"),
         };
         let read = Kubeconfig::read_from(&file).map_err(|e| format!("cannot read {}: {e}\nStart a server with `triggerfish serve`, or name its configuration with --kubeconfig", file.display()))?;
-        Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(|e| format!("{}: {e}", file.display()))
+        Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+            .await
+            .map_err(|e| format!("{}: {e}", file.display()))
     }
 
     /// The Kubernetes API and the namespace that is meant.
@@ -86,7 +88,11 @@ impl Resource {
 pub async fn resolve(api: &Api, word: &str) -> Result<Resource, String> {
     let wanted = word.to_lowercase();
     let groups = api.get("/apis").await.map_err(|e| e.message)?;
-    let listed = groups["groups"].as_array().into_iter().flatten().filter_map(|g| g.pointer("/preferredVersion/groupVersion")?.as_str().map(|v| format!("/apis/{v}")));
+    let listed = groups["groups"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|g| g.pointer("/preferredVersion/groupVersion")?.as_str().map(|v| format!("/apis/{v}")));
     let mut known = Vec::new();
     for root in std::iter::once("/api/v1".to_owned()).chain(listed) {
         let list = api.get(&root).await.map_err(|e| e.message)?;
@@ -96,7 +102,11 @@ pub async fn resolve(api: &Api, word: &str) -> Result<Resource, String> {
                 continue;
             }
             let short = r["shortNames"].as_array().into_iter().flatten().any(|s| s.as_str() == Some(&wanted));
-            if name == wanted || r["singularName"].as_str() == Some(&wanted) || short || r["kind"].as_str().is_some_and(|k| k.to_lowercase() == wanted) {
+            if name == wanted
+                || r["singularName"].as_str() == Some(&wanted)
+                || short
+                || r["kind"].as_str().is_some_and(|k| k.to_lowercase() == wanted)
+            {
                 return Ok(Resource { root, plural: name.to_owned(), namespaced: r["namespaced"] == true });
             }
             known.push(name.to_owned());

@@ -18,7 +18,9 @@ impl Delete {
         let (api, namespace) = self.connection.kubernetes().await?;
         let r = resolve(&api, &self.kind).await?;
         for name in &self.names {
-            api.delete(&r.path(&namespace, name), &json!({"propagationPolicy": "Background"})).await.map_err(|e| e.message)?;
+            api.delete(&r.path(&namespace, name), &json!({"propagationPolicy": "Background"}))
+                .await
+                .map_err(|e| e.message)?;
             println!("{}/{name} deleted", r.plural);
         }
         Ok(())

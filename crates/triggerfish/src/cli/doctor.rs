@@ -68,7 +68,11 @@ fn space(data: &Path) -> Finding {
     match rustix::fs::statvfs(place) {
         Ok(s) => {
             let mib = s.f_bavail * s.f_frsize / (1 << 20);
-            if mib < 512 { Finding::Wrong(format!("only {mib} MiB are free; events are refused when the disk is full")) } else { Finding::Fine(format!("{mib} MiB free")) }
+            if mib < 512 {
+                Finding::Wrong(format!("only {mib} MiB are free; events are refused when the disk is full"))
+            } else {
+                Finding::Fine(format!("{mib} MiB free"))
+            }
         }
         Err(e) => Finding::Note(format!("cannot be measured: {e}")),
     }
@@ -77,19 +81,29 @@ fn space(data: &Path) -> Finding {
 fn clock() -> Finding {
     let now = jiff::Timestamp::now();
     // A clock before this program was written breaks certificates and tokens.
-    if now.as_second() < 1_760_000_000 { Finding::Wrong(format!("it is set to {now}; tokens and certificates will not be accepted")) } else { Finding::Fine(now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) }
+    if now.as_second() < 1_760_000_000 {
+        Finding::Wrong(format!("it is set to {now}; tokens and certificates will not be accepted"))
+    } else {
+        Finding::Fine(now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    }
 }
 
 fn views() -> Finding {
     match runtime::views_work() {
         Ok(()) => Finding::Fine("each Pod gets its own copy-on-write view of the file system".into()),
-        Err(e) => Finding::Note(format!("not possible here ({e}); Pods share the file system and get folders of their own. Run as root for views")),
+        Err(e) => Finding::Note(format!(
+            "not possible here ({e}); Pods share the file system and get folders of their own. Run as root for views"
+        )),
     }
 }
 
 fn engines() -> Finding {
     let found: Vec<&str> = ["podman", "docker"].into_iter().filter(|p| on_path(p)).collect();
-    if found.is_empty() { Finding::Note("neither podman nor docker is installed: images cannot be run, commands can".into()) } else { Finding::Fine(format!("{} can run images: --runtime {}", found.join(" and "), found[0])) }
+    if found.is_empty() {
+        Finding::Note("neither podman nor docker is installed: images cannot be run, commands can".into())
+    } else {
+        Finding::Fine(format!("{} can run images: --runtime {}", found.join(" and "), found[0]))
+    }
 }
 
 fn on_path(program: &str) -> bool {

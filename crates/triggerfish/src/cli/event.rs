@@ -89,8 +89,12 @@ impl Send {
             data.clear();
             std::io::stdin().read_to_string(&mut data).map_err(|e| format!("standard input: {e}"))?;
         }
-        let payload: Value = serde_json::from_str(&data).map_err(|_| format!("the payload is no JSON: {}", apiserver::gojson::error(data.as_bytes())))?;
-        let mut headers = vec![("prefer".to_owned(), if self.no_wait { "return=representation" } else { "wait=30, return=representation" }.to_owned())];
+        let payload: Value = serde_json::from_str(&data)
+            .map_err(|_| format!("the payload is no JSON: {}", apiserver::gojson::error(data.as_bytes())))?;
+        let mut headers = vec![(
+            "prefer".to_owned(),
+            if self.no_wait { "return=representation" } else { "wait=30, return=representation" }.to_owned(),
+        )];
         for h in &self.headers {
             let (k, v) = h.split_once(':').ok_or_else(|| format!("--header {h:?}: write it as `name: value`"))?;
             headers.push((k.trim().to_lowercase(), v.trim().to_owned()));
@@ -106,13 +110,22 @@ impl Send {
 impl List {
     async fn run(self) -> Result<(), String> {
         let (api, namespace) = self.connection.rest().await?;
-        let found = api.get(&format!("/api/v1/event-records/{}?limit={}", encode(&namespace), self.limit)).await.map_err(|e| e.message)?;
+        let found = api
+            .get(&format!("/api/v1/event-records/{}?limit={}", encode(&namespace), self.limit))
+            .await
+            .map_err(|e| e.message)?;
         if let Some(how @ (Output::Json | Output::Yaml)) = self.output {
             return print(&found, how);
         }
         let mut rows = vec![["RECEIVED", "ID", "DISCRIMINATOR", "FROM", "OUTCOME"].map(String::from).to_vec()];
         for r in found["items"].as_array().into_iter().flatten() {
-            rows.push(vec![text(r, "received").chars().take(19).collect(), text(r, "id").into(), text(r, "discriminator").into(), text(r, "from").into(), summary(r)]);
+            rows.push(vec![
+                text(r, "received").chars().take(19).collect(),
+                text(r, "id").into(),
+                text(r, "discriminator").into(),
+                text(r, "from").into(),
+                summary(r),
+            ]);
         }
         if rows.len() == 1 {
             eprintln!("no events are recorded in the namespace {namespace}");
@@ -134,14 +147,20 @@ fn summary(r: &Value) -> String {
     match (started.len(), count("error")) {
         (0, 0) => "nothing matched".into(),
         (_, 0) => format!("started {}", started.join(", ")),
-        (_, n) => format!("{n} failed{}", if started.is_empty() { String::new() } else { format!(", started {}", started.join(", ")) }),
+        (_, n) => format!(
+            "{n} failed{}",
+            if started.is_empty() { String::new() } else { format!(", started {}", started.join(", ")) }
+        ),
     }
 }
 
 impl Show {
     async fn run(self) -> Result<(), String> {
         let (api, namespace) = self.connection.rest().await?;
-        let found = api.get(&format!("/api/v1/event-records/{}/{}", encode(&namespace), encode(&self.id))).await.map_err(|e| e.message)?;
+        let found = api
+            .get(&format!("/api/v1/event-records/{}/{}", encode(&namespace), encode(&self.id)))
+            .await
+            .map_err(|e| e.message)?;
         if let Some(how @ (Output::Json | Output::Yaml)) = self.output {
             return print(&found, how);
         }
@@ -156,12 +175,22 @@ const PAGE: usize = 500;
 impl Explain {
     async fn run(self) -> Result<(), String> {
         let (api, namespace) = self.connection.rest().await?;
-        let record = api.get(&format!("/api/v1/event-records/{}/{}", encode(&namespace), encode(&self.id))).await.map_err(|e| e.message)?;
+        let record = api
+            .get(&format!("/api/v1/event-records/{}/{}", encode(&namespace), encode(&self.id)))
+            .await
+            .map_err(|e| e.message)?;
         let facts = super::expr::of_record(&record);
         let mut page = String::new();
         let mut found = false;
         loop {
-            let list = api.get(&format!("/api/v1/workflow-event-bindings/{}?listOptions.limit={PAGE}&listOptions.continue={}", encode(&namespace), encode(&page))).await.map_err(|e| e.message)?;
+            let list = api
+                .get(&format!(
+                    "/api/v1/workflow-event-bindings/{}?listOptions.limit={PAGE}&listOptions.continue={}",
+                    encode(&namespace),
+                    encode(&page)
+                ))
+                .await
+                .map_err(|e| e.message)?;
             for o in list["items"].as_array().into_iter().flatten() {
                 let b = Binding::read(o)?;
                 if self.binding.as_ref().is_none_or(|name| *name == b.name) {
@@ -185,7 +214,9 @@ impl Explain {
         let line = match route::decide(b, facts) {
             Decision::Pass { because } => format!("not matched, false is: {because}"),
             Decision::Nothing => "matches, submits nothing".into(),
-            Decision::Start(s) => s.failure.map_or_else(|| format!("matches, starts {}", s.template), |e| format!("matches, then fails: {e}")),
+            Decision::Start(s) => s
+                .failure
+                .map_or_else(|| format!("matches, starts {}", s.template), |e| format!("matches, then fails: {e}")),
             Decision::Fail { message } => format!("error: {message}"),
         };
         println!("{name}: {line}");

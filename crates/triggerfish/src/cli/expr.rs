@@ -87,14 +87,19 @@ impl Eval {
     async fn facts(&self) -> Result<Facts, String> {
         if let Some(id) = &self.event {
             let (api, namespace) = self.connection.rest().await?;
-            let record = api.get(&format!("/api/v1/event-records/{}/{}", encode(&namespace), encode(id))).await.map_err(|e| e.message)?;
+            let record = api
+                .get(&format!("/api/v1/event-records/{}/{}", encode(&namespace), encode(id)))
+                .await
+                .map_err(|e| e.message)?;
             return Ok(of_record(&record));
         }
         let text = self.payload.strip_prefix('@').map_or_else(|| Ok(self.payload.clone()), read)?;
-        let payload = serde_json::from_str(&text).map_err(|_| format!("--payload is no JSON: {}", apiserver::gojson::error(text.as_bytes())))?;
+        let payload = serde_json::from_str(&text)
+            .map_err(|_| format!("--payload is no JSON: {}", apiserver::gojson::error(text.as_bytes())))?;
         let mut metadata = Map::new();
         for h in &self.headers {
-            let (name, value) = h.split_once(':').ok_or_else(|| format!("--header {h:?}: write it as `name: value`"))?;
+            let (name, value) =
+                h.split_once(':').ok_or_else(|| format!("--header {h:?}: write it as `name: value`"))?;
             let list = metadata.entry(name.trim().to_lowercase()).or_insert_with(|| json!([]));
             list.as_array_mut().into_iter().for_each(|l| l.push(value.trim().into()));
         }

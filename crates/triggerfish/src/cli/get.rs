@@ -40,7 +40,11 @@ impl Get {
                 Ok(())
             }
             other => {
-                draw(&api.table(&place).await.map_err(|e| e.message)?, other == Some(Output::Wide), self.all_namespaces && r.namespaced);
+                draw(
+                    &api.table(&place).await.map_err(|e| e.message)?,
+                    other == Some(Output::Wide),
+                    self.all_namespaces && r.namespaced,
+                );
                 Ok(())
             }
         }
@@ -55,9 +59,12 @@ fn draw(table: &Value, wide: bool, with_namespace: bool) {
         eprintln!("nothing found");
         return;
     }
-    let mut out = vec![shown.iter().map(|i| definitions[*i]["name"].as_str().unwrap_or("").to_uppercase()).collect::<Vec<_>>()];
+    let mut out =
+        vec![shown.iter().map(|i| definitions[*i]["name"].as_str().unwrap_or("").to_uppercase()).collect::<Vec<_>>()];
     for row in &rows {
-        let cell = |v: &Value| v.as_str().map_or_else(|| if v.is_null() { String::new() } else { v.to_string() }, str::to_owned);
+        let cell = |v: &Value| {
+            v.as_str().map_or_else(|| if v.is_null() { String::new() } else { v.to_string() }, str::to_owned)
+        };
         out.push(shown.iter().map(|i| cell(&row["cells"][*i])).collect());
     }
     if with_namespace {

@@ -33,9 +33,17 @@ pub async fn say(connection: &Connection, message: &str) -> Result<(), String> {
     }
     let (rest, _) = connection.rest().await?;
     let payload = json!({"message": message});
-    let record = rest.event(&namespace, "", &payload, &[("prefer", "wait=10, return=representation")]).await.map_err(|e| e.message)?;
+    let record = rest
+        .event(&namespace, "", &payload, &[("prefer", "wait=10, return=representation")])
+        .await
+        .map_err(|e| e.message)?;
     println!("event     {} {payload}", record["id"].as_str().unwrap_or(""));
-    let started = record["bindings"].as_array().into_iter().flatten().find(|b| b["name"] == "hello").and_then(|b| b["workflow"].as_str());
+    let started = record["bindings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|b| b["name"] == "hello")
+        .and_then(|b| b["workflow"].as_str());
     let name = started.ok_or_else(|| format!("the event started nothing: {record}"))?;
     let workflow = finished(&api, &namespace, name).await?;
     println!("workflow  {name} {}", workflow.pointer("/status/phase").and_then(Value::as_str).unwrap_or(""));

@@ -6,7 +6,6 @@ use crate::workflow::POD_LABEL;
 use futures_util::{AsyncBufReadExt, TryStreamExt};
 use http::Request;
 
-
 #[derive(Debug, clap::Args)]
 pub struct Logs {
     /// A workflow or a Pod.
@@ -28,8 +27,14 @@ impl Logs {
     pub async fn run(self) -> Result<(), String> {
         let (api, namespace) = self.connection.kubernetes().await?;
         let label = crate::kube_api::encode(&format!("{POD_LABEL}={}", self.name));
-        let found = api.get(&format!("{}?labelSelector={label}", path("pods", &namespace, ""))).await.map_err(|e| e.message)?;
-        let mut pods: Vec<String> = found["items"].as_array().into_iter().flatten().filter_map(|p| p.pointer("/metadata/name")?.as_str().map(str::to_owned)).collect();
+        let found =
+            api.get(&format!("{}?labelSelector={label}", path("pods", &namespace, ""))).await.map_err(|e| e.message)?;
+        let mut pods: Vec<String> = found["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|p| p.pointer("/metadata/name")?.as_str().map(str::to_owned))
+            .collect();
         if pods.is_empty() {
             pods.push(self.name.clone());
         }
@@ -38,7 +43,10 @@ impl Logs {
             if let Some(n) = self.tail {
                 query.push_str(&format!("&tailLines={n}"));
             }
-            let request = Request::builder().uri(format!("{}/log?{query}", path("pods", &namespace, &pod))).body(Vec::new()).map_err(|e| e.to_string())?;
+            let request = Request::builder()
+                .uri(format!("{}/log?{query}", path("pods", &namespace, &pod)))
+                .body(Vec::new())
+                .map_err(|e| e.to_string())?;
             let mut lines = api.client().request_stream(request).await.map_err(|e| told(&e))?.lines();
             while let Some(line) = lines.try_next().await.map_err(|e| e.to_string())? {
                 println!("{line}");
@@ -54,4 +62,3 @@ fn told(e: &kube::Error) -> String {
         other => other.to_string(),
     }
 }
-

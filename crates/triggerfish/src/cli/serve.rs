@@ -53,10 +53,15 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(self) -> Result<(), String> {
-        let filter = tracing_subscriber::EnvFilter::try_new(&self.log).map_err(|e| format!("--log {}: {e}", self.log))?;
+        let filter =
+            tracing_subscriber::EnvFilter::try_new(&self.log).map_err(|e| format!("--log {}: {e}", self.log))?;
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
         // Pretty for people, JSON for machines.
-        if std::io::stderr().is_terminal() { logs.init() } else { logs.json().flatten_event(true).init() }
+        if std::io::stderr().is_terminal() {
+            logs.init()
+        } else {
+            logs.json().flatten_event(true).init()
+        }
         let data_dir = self.data_dir.clone().unwrap_or_else(directory::default_path);
         let options = serve::Options {
             data_dir: data_dir.clone(),
@@ -76,7 +81,12 @@ impl Serve {
         runtime.block_on(async move {
             serve::run(options, move || {
                 if greeting {
-                    let connection = Connection { kubeconfig: None, data_dir: Some(data_dir), namespace: Some("argo".into()), server: None };
+                    let connection = Connection {
+                        kubeconfig: None,
+                        data_dir: Some(data_dir),
+                        namespace: Some("argo".into()),
+                        server: None,
+                    };
                     tokio::spawn(async move {
                         if let Err(e) = hello::say(&connection, "hello events").await {
                             eprintln!("error: {e}");

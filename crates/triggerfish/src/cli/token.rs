@@ -19,7 +19,10 @@ impl Token {
     pub async fn run(self) -> Result<(), String> {
         let (api, namespace) = self.connection.kubernetes().await?;
         let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": self.duration}});
-        let made = api.create(&format!("{}/token", path("serviceaccounts", &namespace, &self.account)), &request).await.map_err(|e| e.message)?;
+        let made = api
+            .create(&format!("{}/token", path("serviceaccounts", &namespace, &self.account)), &request)
+            .await
+            .map_err(|e| e.message)?;
         println!("{}", made.pointer("/status/token").and_then(Value::as_str).unwrap_or(""));
         Ok(())
     }

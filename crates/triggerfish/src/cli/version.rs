@@ -13,7 +13,11 @@ impl Version {
         println!("triggerfish  {}", env!("CARGO_PKG_VERSION"));
         println!("kubernetes   {} (API)", apiserver::KUBERNETES);
         let server = match self.connection.kubernetes().await {
-            Ok((api, _)) => api.get("/version").await.map(|v| v["gitVersion"].as_str().unwrap_or("").to_owned()).map_err(|e| e.message),
+            Ok((api, _)) => api
+                .get("/version")
+                .await
+                .map(|v| v["gitVersion"].as_str().unwrap_or("").to_owned())
+                .map_err(|e| e.message),
             Err(e) => Err(e.lines().next().unwrap_or("").to_owned()),
         };
         match server {

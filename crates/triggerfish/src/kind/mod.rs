@@ -112,7 +112,9 @@ fn tidy(v: &mut Value) {
             o.remove("nullable");
             if let Some(Value::Array(list)) = o.get("anyOf")
                 && let [one, other] = list.as_slice()
-                && (other.get("type").is_some_and(|t| t == "null") || other.get("enum").is_some_and(|e| *e == json!([null])) || *other == json!({"const": null}))
+                && (other.get("type").is_some_and(|t| t == "null")
+                    || other.get("enum").is_some_and(|e| *e == json!([null]))
+                    || *other == json!({"const": null}))
             {
                 let one = one.clone();
                 o.remove("anyOf");

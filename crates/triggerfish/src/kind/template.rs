@@ -3,8 +3,9 @@
 use super::artifact::{Artifact, ArtifactLocation, Metadata};
 use super::{Free, Text, object};
 use k8s_openapi::api::core::v1::{
-    Affinity, ConfigMapKeySelector, ContainerPort, ContainerResizePolicy, ContainerRestartRule, EnvFromSource, EnvVar, HostAlias, Lifecycle, PodResourceClaim, PodSecurityContext, Probe,
-    ResourceRequirements, SecretKeySelector, SecurityContext, Toleration, Volume, VolumeDevice, VolumeMount,
+    Affinity, ConfigMapKeySelector, ContainerPort, ContainerResizePolicy, ContainerRestartRule, EnvFromSource, EnvVar,
+    HostAlias, Lifecycle, PodResourceClaim, PodSecurityContext, Probe, ResourceRequirements, SecretKeySelector,
+    SecurityContext, Toleration, Volume, VolumeDevice, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::BTreeMap;

@@ -1,10 +1,16 @@
 //! Workflow: a run, from its specification to the state of every node.
 
 use super::artifact::{Metadata, WorkflowArtifactGc};
-use super::template::{Arguments, Executor, Inputs, LifecycleHook, Metrics, Outputs, RetryStrategy, Synchronization, Template, TemplateRef, TransformationStep};
+use super::template::{
+    Arguments, Executor, Inputs, LifecycleHook, Metrics, Outputs, RetryStrategy, Synchronization, Template,
+    TemplateRef, TransformationStep,
+};
 use super::{Free, GROUP, VERSION, object};
 use apiserver::{Column, Provided};
-use k8s_openapi::api::core::v1::{Affinity, HostAlias, LocalObjectReference, PersistentVolumeClaim, PodDNSConfig, PodResourceClaim, PodSecurityContext, ResourceRequirements, Toleration, Volume};
+use k8s_openapi::api::core::v1::{
+    Affinity, HostAlias, LocalObjectReference, PersistentVolumeClaim, PodDNSConfig, PodResourceClaim,
+    PodSecurityContext, ResourceRequirements, Toleration, Volume,
+};
 use k8s_openapi::api::policy::v1::PodDisruptionBudgetSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::BTreeMap;
@@ -24,7 +30,8 @@ pub fn provided() -> Provided {
             apiserver::name_column(),
             Column::path("Status", "string", ".status.phase").described("Status of the workflow"),
             started(),
-            Column::path("Message", "string", ".status.message").described("Human readable message indicating details about why the workflow is in this condition."),
+            Column::path("Message", "string", ".status.message")
+                .described("Human readable message indicating details about why the workflow is in this condition."),
         ],
         schema,
         definitions,
@@ -220,4 +227,3 @@ object! {
 object! {
     NodeFlag { hooked: bool, retried: bool }
 }
-

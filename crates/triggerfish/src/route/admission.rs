@@ -22,7 +22,8 @@ pub fn admit(new: &Value, old: Option<&Value>) -> Admitted {
     let kinds = kinds();
     let before = old.and_then(|o| Binding::read(o).ok());
     for (path, parsed) in binding.expressions() {
-        let stored = before.as_ref().is_some_and(|b| b.expressions().iter().any(|(p, e)| *p == path && same_source(e, parsed)));
+        let stored =
+            before.as_ref().is_some_and(|b| b.expressions().iter().any(|(p, e)| *p == path && same_source(e, parsed)));
         let problem = match parsed {
             Err(e) => Some(e.to_string()),
             Ok(p) => p.check_kinds(&kinds).err().map(|e| e.to_string()),

@@ -54,14 +54,16 @@ impl Binding {
         let read: WorkflowEventBindingObject = serde_json::from_value(o.clone()).map_err(|e| e.to_string())?;
         let spec = read.spec.unwrap_or_default();
         let meta = |k: &str| o.pointer(&format!("/metadata/{k}")).and_then(Value::as_str).unwrap_or("").to_owned();
-        let labels = o.pointer("/metadata/labels").and_then(|l| serde_json::from_value(l.clone()).ok()).unwrap_or_default();
+        let labels =
+            o.pointer("/metadata/labels").and_then(|l| serde_json::from_value(l.clone()).ok()).unwrap_or_default();
         Ok(Binding {
             namespace: meta("namespace"),
             name: meta("name"),
             uid: meta("uid"),
             generation: o.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
             labels,
-            selector: Program::parse(spec.event.as_ref().and_then(|e| e.selector.as_deref()).unwrap_or("")).map(Arc::new),
+            selector: Program::parse(spec.event.as_ref().and_then(|e| e.selector.as_deref()).unwrap_or(""))
+                .map(Arc::new),
             submit: submit(&spec),
         })
     }
@@ -94,7 +96,9 @@ fn submit(spec: &WorkflowEventBindingSpec) -> Option<Submit> {
     let meta = s.metadata.clone().unwrap_or_default();
     let metadata = |text: &String| Program::parse_with(text, Functions::Metadata).map(Arc::new);
     let given = |text: &Option<String>| text.as_ref().filter(|t| !t.is_empty()).map(&metadata);
-    let map = |m: Option<BTreeMap<String, String>>| m.unwrap_or_default().into_iter().map(|(k, v)| (k, metadata(&v))).collect();
+    let map = |m: Option<BTreeMap<String, String>>| {
+        m.unwrap_or_default().into_iter().map(|(k, v)| (k, metadata(&v))).collect()
+    };
     let parameters = s.arguments.as_ref().and_then(|a| a.parameters.clone()).unwrap_or_default();
     Some(Submit {
         template: reference.name.unwrap_or_default(),
@@ -106,7 +110,8 @@ fn submit(spec: &WorkflowEventBindingSpec) -> Option<Submit> {
         parameters: parameters
             .into_iter()
             .map(|p| {
-                let expression = p.value_from.as_ref().map(|v| Program::parse(v.event.as_deref().unwrap_or("")).map(Arc::new));
+                let expression =
+                    p.value_from.as_ref().map(|v| Program::parse(v.event.as_deref().unwrap_or("")).map(Arc::new));
                 let default = p.value_from.as_ref().and_then(|v| v.default.clone()).or(p.default).map(|t| t.0);
                 let source = match (expression, default, p.value) {
                     (Some(e), Some(d), _) => Source::WithDefault(e, d),

@@ -65,7 +65,11 @@ impl Bindings {
     pub fn remove(&mut self, namespace: &str, name: &str) {
         let Some(mut all) = self.by_namespace.get(namespace).cloned() else { return };
         all.take_out(&name.into());
-        if all.by_name.is_empty() { self.by_namespace.remove(namespace) } else { self.by_namespace.insert(namespace.into(), all) };
+        if all.by_name.is_empty() {
+            self.by_namespace.remove(namespace)
+        } else {
+            self.by_namespace.insert(namespace.into(), all)
+        };
     }
 
     /// All, in no order.

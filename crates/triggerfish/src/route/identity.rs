@@ -14,11 +14,19 @@ pub fn suffix(event_id: &str, binding_uid: &str, attempt: u8) -> String {
     if attempt > 0 {
         text.push(attempt);
     }
-    digest::digest(&digest::SHA256, &text).as_ref()[..5].iter().map(|b| ALPHABET[*b as usize % ALPHABET.len()] as char).collect()
+    digest::digest(&digest::SHA256, &text).as_ref()[..5]
+        .iter()
+        .map(|b| ALPHABET[*b as usize % ALPHABET.len()] as char)
+        .collect()
 }
 
 /// The name of a workflow that an event starts: (name, generateName).
-pub fn workflow_name(name: Option<&str>, generate_name: Option<&str>, template: &str, suffix: &str) -> (String, String) {
+pub fn workflow_name(
+    name: Option<&str>,
+    generate_name: Option<&str>,
+    template: &str,
+    suffix: &str,
+) -> (String, String) {
     let prefix = generate_name.map_or_else(|| format!("{template}-"), str::to_owned);
     let full = name.map_or_else(|| format!("{prefix}{suffix}"), str::to_owned);
     (full, prefix)

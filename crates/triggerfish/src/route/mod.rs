@@ -19,11 +19,15 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// The selector is false; the part that made it so.
-    Pass { because: String },
+    Pass {
+        because: String,
+    },
     /// The selector is true and nothing is to be submitted.
     Nothing,
     Start(Start),
-    Fail { message: String },
+    Fail {
+        message: String,
+    },
 }
 
 /// A workflow to be created.
@@ -61,7 +65,11 @@ impl Facts {
 
     /// What expressions read. `event.payload` and the like are for the documents' examples; `$env` has not got them.
     pub fn variables(&self) -> Variables<'_> {
-        let v = Variables::new().with_text("namespace", &self.namespace).with_text("discriminator", &self.discriminator).with("metadata", &self.metadata).with("payload", &self.payload);
+        let v = Variables::new()
+            .with_text("namespace", &self.namespace)
+            .with_text("discriminator", &self.discriminator)
+            .with("metadata", &self.metadata)
+            .with("payload", &self.payload);
         let whole = v.as_map();
         v.with_unlisted("event", whole)
     }
@@ -86,13 +94,25 @@ fn outcome(binding: &Binding, said: Result<Value, expr::Error>, variables: &Vari
     };
     let value = match said {
         Ok(v) => v,
-        Err(e) if e.kind == expr::ErrorKind::Compile => return fail(format!("failed to evaluate workflow template expression: {e}")),
-        Err(e) => return fail(format!("failed to evaluate workflow template expression: unable to evaluate expression '{}': {e}", selector.source())),
+        Err(e) if e.kind == expr::ErrorKind::Compile => {
+            return fail(format!("failed to evaluate workflow template expression: {e}"));
+        }
+        Err(e) => {
+            return fail(format!(
+                "failed to evaluate workflow template expression: unable to evaluate expression '{}': {e}",
+                selector.source()
+            ));
+        }
     };
     match value {
         Value::Bool(true) => {}
         Value::Bool(false) => return Decision::Pass { because: expr::falsified(selector, variables) },
-        other => return fail(format!("failed to evaluate workflow template expression: unable to cast expression result '{}' to bool", go_verb(&other))),
+        other => {
+            return fail(format!(
+                "failed to evaluate workflow template expression: unable to cast expression result '{}' to bool",
+                go_verb(&other)
+            ));
+        }
     }
     match &binding.submit {
         None => Decision::Nothing,
@@ -171,7 +191,8 @@ fn expression(name: &str, parsed: &Parsed, variables: &Variables) -> Result<Stri
         expr::ErrorKind::Compile => compile(&e),
         expr::ErrorKind::Run => format!("failed to evaluate workflow template parameter {name:?} expression: {e}"),
     })?;
-    let text = value.to_json_text().map_err(|e| format!("failed to convert result to JSON {name:?} expression: {e}"))?;
+    let text =
+        value.to_json_text().map_err(|e| format!("failed to convert result to JSON {name:?} expression: {e}"))?;
     Ok(unquoted(&text))
 }
 
@@ -187,7 +208,13 @@ pub fn workflow(start: &Start, binding: &Binding, template: &Json, creator: &Cre
     let kind = if start.cluster_scope { "cluster-workflow-template" } else { "workflow-template" };
     labels.insert(format!("workflows.argoproj.io/{kind}"), json!(start.template));
     let mut annotations: Map<String, Json> = Map::new();
-    let own = |field: &str| template.pointer(&format!("/spec/workflowMetadata/{field}")).and_then(Json::as_object).cloned().unwrap_or_default();
+    let own = |field: &str| {
+        template
+            .pointer(&format!("/spec/workflowMetadata/{field}"))
+            .and_then(Json::as_object)
+            .cloned()
+            .unwrap_or_default()
+    };
     labels.extend(own("labels"));
     annotations.extend(own("annotations"));
     if instance_id.is_empty() {
@@ -198,7 +225,14 @@ pub fn workflow(start: &Start, binding: &Binding, template: &Json, creator: &Cre
     labels.extend(start.labels.iter().map(|(k, v)| (k.clone(), json!(v))));
     annotations.extend(start.annotations.iter().map(|(k, v)| (k.clone(), json!(v))));
     // Nobody says of himself who he is.
-    labels.retain(|k, _| !matches!(k.as_str(), "workflows.argoproj.io/creator" | "workflows.argoproj.io/creator-email" | "workflows.argoproj.io/creator-preferred-username"));
+    labels.retain(|k, _| {
+        !matches!(
+            k.as_str(),
+            "workflows.argoproj.io/creator"
+                | "workflows.argoproj.io/creator-email"
+                | "workflows.argoproj.io/creator-preferred-username"
+        )
+    });
     labels.extend(creator.labels());
     labels.insert("workflows.argoproj.io/workflow-event-binding".into(), json!(binding.name));
     let mut reference = json!({"name": start.template});
@@ -207,7 +241,8 @@ pub fn workflow(start: &Start, binding: &Binding, template: &Json, creator: &Cre
     }
     let mut spec = json!({"workflowTemplateRef": reference, "arguments": {}});
     if !start.parameters.is_empty() {
-        spec["arguments"]["parameters"] = start.parameters.iter().map(|(n, v)| json!({"name": n, "value": v})).collect();
+        spec["arguments"]["parameters"] =
+            start.parameters.iter().map(|(n, v)| json!({"name": n, "value": v})).collect();
     }
     let mut meta = json!({"namespace": binding.namespace, "labels": labels});
     if !annotations.is_empty() {
@@ -227,7 +262,11 @@ pub struct Creator {
 impl Creator {
     pub fn labels(&self) -> Vec<(String, Json)> {
         let mut out = Vec::new();
-        for (key, value) in [("creator", self.subject.clone()), ("creator-email", self.email.replacen('@', ".at.", 1)), ("creator-preferred-username", self.preferred_username.clone())] {
+        for (key, value) in [
+            ("creator", self.subject.clone()),
+            ("creator-email", self.email.replacen('@', ".at.", 1)),
+            ("creator-preferred-username", self.preferred_username.clone()),
+        ] {
             let value = label_value(&value);
             if !value.is_empty() {
                 out.push((format!("workflows.argoproj.io/{key}"), json!(value)));
@@ -239,7 +278,8 @@ impl Creator {
 
 /// A text as a label value: other characters become dashes, and the last 63 are kept.
 fn label_value(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect();
+    let clean: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect();
     let tail = &clean[clean.len().saturating_sub(63)..];
     tail.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }

@@ -36,14 +36,25 @@ pub fn run(program: &str, job: &Job, script: &Path) -> Command {
 pub fn copy(program: &str, uid: &str, path: &str, folder: &Path) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let target = folder.join("output");
-    let said = Command::new(program).arg("cp").arg(format!("{}:{path}", name(uid))).arg(&target).stdin(Stdio::null()).output()?;
-    if said.status.success() { Ok(target) } else { Err(io::Error::new(io::ErrorKind::NotFound, String::from_utf8_lossy(&said.stderr).into_owned())) }
+    let said = Command::new(program)
+        .arg("cp")
+        .arg(format!("{}:{path}", name(uid)))
+        .arg(&target)
+        .stdin(Stdio::null())
+        .output()?;
+    if said.status.success() {
+        Ok(target)
+    } else {
+        Err(io::Error::new(io::ErrorKind::NotFound, String::from_utf8_lossy(&said.stderr).into_owned()))
+    }
 }
 
 /// Ends a container, if it still runs, and removes it.
 pub fn remove(program: &str, uid: &str) {
     match Command::new(program).args(["rm", "--force", &name(uid)]).stdin(Stdio::null()).output() {
-        Ok(said) if !said.status.success() => tracing::debug!(uid, said = %String::from_utf8_lossy(&said.stderr), "a container could not be removed"),
+        Ok(said) if !said.status.success() => {
+            tracing::debug!(uid, said = %String::from_utf8_lossy(&said.stderr), "a container could not be removed")
+        }
         Ok(_) => {}
         Err(e) => tracing::warn!(uid, error = %e, "{program} could not be asked to remove a container"),
     }

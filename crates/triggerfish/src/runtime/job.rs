@@ -66,15 +66,22 @@ pub fn read(pod: &Value, engine: Engine) -> Result<Job, String> {
     for e in container.get("env").and_then(Value::as_array).into_iter().flatten() {
         let name = text(e, "/name").to_owned();
         let value = match text(e, "/valueFrom/fieldRef/fieldPath") {
-            "" if e.get("valueFrom").is_some_and(|v| !v.is_null()) => return Err(format!("env {name}: valueFrom is supported for fieldRef only by this runtime")),
+            "" if e.get("valueFrom").is_some_and(|v| !v.is_null()) => {
+                return Err(format!("env {name}: valueFrom is supported for fieldRef only by this runtime"));
+            }
             "" => text(e, "/value").to_owned(),
             path => text(pod, &format!("/{}", path.replace('.', "/"))).to_owned(),
         };
         environment.insert(name, value);
     }
-    let template: Value = environment.get("ARGO_TEMPLATE").and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+    let template: Value =
+        environment.get("ARGO_TEMPLATE").and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
     let parameters = template.pointer("/outputs/parameters").and_then(Value::as_array).cloned().unwrap_or_default();
-    let outputs = parameters.iter().map(|p| (text(p, "/name").to_owned(), text(p, "/valueFrom/path").to_owned())).filter(|(_, path)| !path.is_empty()).collect();
+    let outputs = parameters
+        .iter()
+        .map(|p| (text(p, "/name").to_owned(), text(p, "/valueFrom/path").to_owned()))
+        .filter(|(_, path)| !path.is_empty())
+        .collect();
     Ok(Job {
         uid: text(pod, "/metadata/uid").into(),
         namespace: text(pod, "/metadata/namespace").into(),

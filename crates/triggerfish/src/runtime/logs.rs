@@ -56,7 +56,15 @@ impl Logs {
         let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(self.path(uid))?;
         let (tell, _) = watch::channel(0);
         self.live.lock().unwrap_or_else(|e| e.into_inner()).insert(uid.to_owned(), tell.clone());
-        Ok(Writer { logs: self.clone(), uid: uid.to_owned(), file, written: 0, tell, partial: [Vec::new(), Vec::new()], full: false })
+        Ok(Writer {
+            logs: self.clone(),
+            uid: uid.to_owned(),
+            file,
+            written: 0,
+            tell,
+            partial: [Vec::new(), Vec::new()],
+            full: false,
+        })
     }
 
     pub fn remove(&self, uid: &str) {
@@ -67,7 +75,10 @@ impl Logs {
     /// Lines as they were written, newline included; ends when the container has ended (or at once without `follow`).
     pub fn read(&self, uid: &str, wanted: Wanted) -> mpsc::Receiver<Bytes> {
         let (out, lines) = mpsc::channel(64);
-        let (path, live) = (self.path(uid), self.live.lock().unwrap_or_else(|e| e.into_inner()).get(uid).map(watch::Sender::subscribe));
+        let (path, live) = (
+            self.path(uid),
+            self.live.lock().unwrap_or_else(|e| e.into_inner()).get(uid).map(watch::Sender::subscribe),
+        );
         tokio::task::spawn(async move {
             let live = live.filter(|_| wanted.follow);
             // A reader that goes away, or a log that cannot be read: nothing more to send either way.
@@ -77,7 +88,12 @@ impl Logs {
     }
 }
 
-async fn deliver(path: &Path, wanted: Wanted, mut live: Option<watch::Receiver<u64>>, out: mpsc::Sender<Bytes>) -> io::Result<()> {
+async fn deliver(
+    path: &Path,
+    wanted: Wanted,
+    mut live: Option<watch::Receiver<u64>>,
+    out: mpsc::Sender<Bytes>,
+) -> io::Result<()> {
     let mut reader = match File::open(path) {
         Ok(f) => BufReader::new(f),
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -192,7 +208,11 @@ impl Writer {
         }
         if self.written + buffer.len() as u64 > LIMIT {
             self.full = true;
-            let notice = format!("{} F [triggerfish: the log is larger than {} MiB; the rest is dropped]\n", clock::precise(Timestamp::now()), LIMIT >> 20);
+            let notice = format!(
+                "{} F [triggerfish: the log is larger than {} MiB; the rest is dropped]\n",
+                clock::precise(Timestamp::now()),
+                LIMIT >> 20
+            );
             self.file.write_all(notice.as_bytes())?;
             self.written += notice.len() as u64;
         } else {

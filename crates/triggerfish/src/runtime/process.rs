@@ -13,8 +13,8 @@ use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use tokio::sync::oneshot;
 
 /// What is kept of standard output as the result, in bytes from the end; the same as the original.
@@ -61,9 +61,20 @@ pub struct Place {
 }
 
 /// Starts a Pod. The receiver gets how it ended.
-pub fn start(job: Job, engine: Engine, place: Place, logs: &Logs) -> Result<(Handle, oneshot::Receiver<Ended>), String> {
+pub fn start(
+    job: Job,
+    engine: Engine,
+    place: Place,
+    logs: &Logs,
+) -> Result<(Handle, oneshot::Receiver<Ended>), String> {
     // From here on the Pod counts as started: after a crash it is not started again.
-    let log = logs.writer(&job.uid).map_err(|e| if e.kind() == io::ErrorKind::AlreadyExists { "the Pod was started before".to_owned() } else { format!("cannot write the log: {e}") })?;
+    let log = logs.writer(&job.uid).map_err(|e| {
+        if e.kind() == io::ErrorKind::AlreadyExists {
+            "the Pod was started before".to_owned()
+        } else {
+            format!("cannot write the log: {e}")
+        }
+    })?;
     let (tell, ended) = oneshot::channel();
     let handle = Handle { group: Arc::new(AtomicI32::new(0)) };
     let group = handle.group.clone();
@@ -73,7 +84,11 @@ pub fn start(job: Job, engine: Engine, place: Place, logs: &Logs) -> Result<(Han
         // The server is going down when nobody listens.
         let _ = tell.send(outcome);
     };
-    std::thread::Builder::new().name("pod".into()).stack_size(256 * 1024).spawn(run).map_err(|e| format!("cannot start a thread for the Pod: {e}"))?;
+    std::thread::Builder::new()
+        .name("pod".into())
+        .stack_size(256 * 1024)
+        .spawn(run)
+        .map_err(|e| format!("cannot start a thread for the Pod: {e}"))?;
     Ok((handle, ended))
 }
 
@@ -113,9 +128,12 @@ fn run(job: &Job, engine: Engine, place: &Place, mut log: Writer, group: &Atomic
     let mut outputs = Outputs::default();
     for (name, path) in &job.outputs {
         let found = match engine.program() {
-            Some(program) => container::copy(program, &job.uid, path, &place.dir).and_then(|file| read_parameter(&file)),
+            Some(program) => {
+                container::copy(program, &job.uid, path, &place.dir).and_then(|file| read_parameter(&file))
+            }
             None if isolated.is_ok() => read_parameter(Path::new(path)),
-            None => read_parameter(&place.dir.join("work").join(path.trim_start_matches('/'))).or_else(|_| read_parameter(Path::new(path))),
+            None => read_parameter(&place.dir.join("work").join(path.trim_start_matches('/')))
+                .or_else(|_| read_parameter(Path::new(path))),
         };
         // A missing file is told by who knows whether there is a default.
         if let Ok(text) = found {
@@ -147,7 +165,8 @@ fn spawn(job: &Job, engine: Engine, place: &Place, isolated: bool) -> Result<Chi
         fs::write(&script, source).map_err(|e| fail("the script", e))?;
     }
     // A container finds its script where its Pod says.
-    let arguments = if engine == Engine::Process { job.arguments_with(&script.to_string_lossy()) } else { job.arguments.clone() };
+    let arguments =
+        if engine == Engine::Process { job.arguments_with(&script.to_string_lossy()) } else { job.arguments.clone() };
     let mut command = match engine.program() {
         None => Command::new(resolve(job)?),
         Some(program) => container::run(program, job, &script),
@@ -253,7 +272,13 @@ fn pump(child: &mut Child, log: &mut Writer, result: &mut Vec<u8>) -> io::Result
 }
 
 /// Reads once; true at the end of the stream.
-fn take<R: Read>(stream: &mut Option<R>, index: usize, log: &mut Writer, result: Option<&mut Vec<u8>>, buffer: &mut [u8]) -> io::Result<bool> {
+fn take<R: Read>(
+    stream: &mut Option<R>,
+    index: usize,
+    log: &mut Writer,
+    result: Option<&mut Vec<u8>>,
+    buffer: &mut [u8],
+) -> io::Result<bool> {
     let Some(s) = stream else { return Ok(true) };
     let n = match s.read(buffer) {
         Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(false),
@@ -277,7 +302,9 @@ pub fn kill_strays(uid: &str) -> usize {
     let mark = format!("{POD_UID}={uid}");
     let mut found = 0;
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()).and_then(Pid::from_raw) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
         let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
         if environment.split(|b| *b == 0).any(|v| v == mark.as_bytes()) {
             found += 1;

@@ -21,7 +21,8 @@ const KERNEL: [&str; 3] = ["proc", "sys", "dev"];
 pub fn enter(mount_point: &Path, hidden: &Path) -> Result<(), String> {
     separate()?;
     let fail = |what: &str, e: rustix::io::Errno| format!("{what}: {e}");
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(|e| fail("private mounts", e))?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(|e| fail("private mounts", e))?;
     let options = CString::new(format!("size={SCRATCH},mode=755")).map_err(|e| e.to_string())?;
     mount("tmpfs", mount_point, "tmpfs", MountFlags::NOSUID, Some(options.as_c_str())).map_err(|e| fail("tmpfs", e))?;
     let part = |name: &str| mount_point.join(name);
@@ -32,7 +33,8 @@ pub fn enter(mount_point: &Path, hidden: &Path) -> Result<(), String> {
     rustix::fs::chmod(part("tmp"), Mode::from_raw_mode(0o1777)).map_err(|e| fail("tmp", e))?;
     let options = format!("lowerdir=/,upperdir={},workdir={}", part("upper").display(), part("work").display());
     let options = CString::new(options).map_err(|e| e.to_string())?;
-    mount("overlay", part("root"), "overlay", MountFlags::empty(), Some(options.as_c_str())).map_err(|e| fail("overlay", e))?;
+    mount("overlay", part("root"), "overlay", MountFlags::empty(), Some(options.as_c_str()))
+        .map_err(|e| fail("overlay", e))?;
     let root = part("root");
     for name in KERNEL {
         mount_bind_recursive(Path::new("/").join(name), root.join(name)).map_err(|e| fail(name, e))?;
@@ -55,5 +57,6 @@ fn separate() -> Result<(), String> {
     // SAFETY: unshare is unsafe because un-sharing file descriptors or memory would break assumptions of other threads.
     // Neither is asked for here: only the mount namespace and the file-system attributes (root, cwd, umask) of this one
     // thread are separated, and no other thread relies on this thread's root or working directory.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.map_err(|e| format!("own mount namespace: {e}"))
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }
+        .map_err(|e| format!("own mount namespace: {e}"))
 }

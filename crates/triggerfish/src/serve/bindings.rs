@@ -3,11 +3,11 @@
 use super::follow::{Change, follow};
 use crate::kube_api::{Api, Clients, path};
 use crate::route::{Binding, Bindings};
-use serde_json::{Value, json};
 use arc_swap::ArcSwap;
+use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
@@ -28,7 +28,12 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 impl Live {
     /// For the bindings of an instance; the empty one is the one without a name.
     pub fn of_instance(id: &str) -> Self {
-        Self { set: ArcSwap::from_pointee(Bindings::of_instance(id)), seen: AtomicU64::new(0), complete: AtomicBool::new(false), changed: Notify::new() }
+        Self {
+            set: ArcSwap::from_pointee(Bindings::of_instance(id)),
+            seen: AtomicU64::new(0),
+            complete: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
     }
 
     pub fn now(&self) -> Arc<Bindings> {
@@ -121,8 +126,17 @@ struct Told {
 
 impl Told {
     fn of(binding: Arc<Binding>, o: &Value) -> Self {
-        let ready = o.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten().find(|c| c["type"] == "Ready");
-        Self { binding, ready: ready.cloned(), observed: o.pointer("/status/observedGeneration").and_then(Value::as_i64) }
+        let ready = o
+            .pointer("/status/conditions")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .find(|c| c["type"] == "Ready");
+        Self {
+            binding,
+            ready: ready.cloned(),
+            observed: o.pointer("/status/observedGeneration").and_then(Value::as_i64),
+        }
     }
 }
 
@@ -132,11 +146,15 @@ async fn conditions(api: Api, mut told: mpsc::UnboundedReceiver<Told>) {
         let (status, reason, message) = ready(&api, &b).await;
         let generation = b.generation;
         let known = known.as_ref();
-        let same = known.is_some_and(|c| c["status"] == status && c["reason"] == reason && c["message"] == message.as_str());
+        let same =
+            known.is_some_and(|c| c["status"] == status && c["reason"] == reason && c["message"] == message.as_str());
         if same && observed == Some(generation) {
             continue;
         }
-        let since = known.filter(|c| c["status"] == status).and_then(|c| c["lastTransitionTime"].as_str()).map_or_else(crate::clock::now_text, str::to_owned);
+        let since = known
+            .filter(|c| c["status"] == status)
+            .and_then(|c| c["lastTransitionTime"].as_str())
+            .map_or_else(crate::clock::now_text, str::to_owned);
         let condition = json!({"type": "Ready", "status": status, "reason": reason, "message": message, "lastTransitionTime": since, "observedGeneration": generation});
         let patch = json!({"status": {"observedGeneration": generation, "conditions": [condition]}});
         let place = format!("{}/status", path("workfloweventbindings", &b.namespace, &b.name));
@@ -150,11 +168,23 @@ async fn conditions(api: Api, mut told: mpsc::UnboundedReceiver<Told>) {
 
 /// Whether a binding can do its work: (status, reason, message).
 async fn ready(api: &Api, b: &Binding) -> (&'static str, &'static str, String) {
-    if let Some((field, e)) = b.expressions().into_iter().find_map(|(field, p)| p.as_ref().err().map(|e| (field, e.clone()))) {
+    if let Some((field, e)) =
+        b.expressions().into_iter().find_map(|(field, p)| p.as_ref().err().map(|e| (field, e.clone())))
+    {
         return ("False", "InvalidExpression", format!("{field}: {e}"));
     }
-    let Some(s) = &b.submit else { return ("True", "NothingToSubmit", "the selector is valid; no template is named, so matching events start nothing".into()) };
-    let place = if s.cluster_scope { path("clusterworkflowtemplates", "", &s.template) } else { path("workflowtemplates", &b.namespace, &s.template) };
+    let Some(s) = &b.submit else {
+        return (
+            "True",
+            "NothingToSubmit",
+            "the selector is valid; no template is named, so matching events start nothing".into(),
+        );
+    };
+    let place = if s.cluster_scope {
+        path("clusterworkflowtemplates", "", &s.template)
+    } else {
+        path("workflowtemplates", &b.namespace, &s.template)
+    };
     match api.get(&place).await {
         Ok(_) => ("True", "Accepted", "expressions are valid and the template exists".into()),
         Err(e) if e.code == 404 => ("False", "TemplateNotFound", format!("{e}: create it before events arrive")),

@@ -24,12 +24,26 @@ pub fn default_path() -> PathBuf {
 impl Directory {
     pub fn open(path: &Path) -> Result<Self, String> {
         let fail = |what: &str, e: std::io::Error| format!("{what} {}: {e}", path.display());
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| fail("cannot create the data directory", e))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|e| fail("cannot create the data directory", e))?;
         let path = path.canonicalize().map_err(|e| fail("cannot use the data directory", e))?;
         let file = path.join("lock");
-        let mut lock = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file).map_err(|e| {
-            format!("cannot write to the data directory {}: {e}; choose another with --data-dir or make it writable", path.display())
-        })?;
+        let mut lock = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&file)
+            .map_err(|e| {
+                format!(
+                    "cannot write to the data directory {}: {e}; choose another with --data-dir or make it writable",
+                    path.display()
+                )
+            })?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut holder = String::new();
             let _ = lock.read_to_string(&mut holder);
@@ -39,7 +53,8 @@ impl Directory {
                 if holder.trim().is_empty() { "unknown" } else { holder.trim() }
             ));
         }
-        let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        let written =
+            lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
         written.map_err(|e| format!("cannot write to the data directory {}: {e}", path.display()))?;
         Ok(Self { path, _lock: lock })
     }

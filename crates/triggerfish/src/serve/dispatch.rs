@@ -130,15 +130,32 @@ impl Dispatcher {
             if let BindingResult::Error { message } = &result {
                 self.recorder.binding_failed(&binding, message);
             }
-            out.bindings.push(BindingOutcome { namespace: binding.namespace.clone(), name: binding.name.clone(), result });
+            out.bindings.push(BindingOutcome {
+                namespace: binding.namespace.clone(),
+                name: binding.name.clone(),
+                result,
+            });
         }
         Ok(out)
     }
 
     /// Creates what a binding starts, as the caller. `repeated`: an earlier dispatch may have created it.
-    async fn start(&self, event: &Event, binding: &Binding, start: &Start, repeated: bool) -> Result<BindingResult, String> {
+    async fn start(
+        &self,
+        event: &Event,
+        binding: &Binding,
+        start: &Start,
+        repeated: bool,
+    ) -> Result<BindingResult, String> {
         let cause = format!("{}/{}", event.id, binding.uid);
-        let name_of = |attempt| route::workflow_name(start.name.as_deref(), start.generate_name.as_deref(), &start.template, &route::suffix(&event.id, &binding.uid, attempt));
+        let name_of = |attempt| {
+            route::workflow_name(
+                start.name.as_deref(),
+                start.generate_name.as_deref(),
+                &start.template,
+                &route::suffix(&event.id, &binding.uid, attempt),
+            )
+        };
         if repeated {
             // Under any of its names: others may have had the first ones then, and be gone now.
             for attempt in 0..NAMES {
@@ -150,14 +167,24 @@ impl Dispatcher {
         }
         let api = self.clients.as_caller(&event.caller);
         let failed = |message: String| Ok(BindingResult::Error { message });
-        let place = if start.cluster_scope { path("clusterworkflowtemplates", "", &start.template) } else { path("workflowtemplates", &binding.namespace, &start.template) };
+        let place = if start.cluster_scope {
+            path("clusterworkflowtemplates", "", &start.template)
+        } else {
+            path("workflowtemplates", &binding.namespace, &start.template)
+        };
         let template = match patiently(|| api.get(&place)).await? {
             Ok(t) => t,
             Err(e) => return failed(format!("failed to get workflow template: {e}")),
         };
-        let labelled = template.pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid").and_then(Value::as_str).unwrap_or("");
+        let labelled = template
+            .pointer("/metadata/labels/workflows.argoproj.io~1controller-instanceid")
+            .and_then(Value::as_str)
+            .unwrap_or("");
         if labelled != self.instance_id {
-            return failed(format!("failed to validate workflow template instanceid: '{}' is not managed by the current Argo Server", start.template));
+            return failed(format!(
+                "failed to validate workflow template instanceid: '{}' is not managed by the current Argo Server",
+                start.template
+            ));
         }
         if let Some(message) = &start.failure {
             return failed(message.clone());
@@ -176,7 +203,9 @@ impl Dispatcher {
             }
             match patiently(|| api.create_blindly(&collection, &o)).await? {
                 Ok(_) => return Ok(BindingResult::Matched { workflow: name }),
-                Err(e) if e.is("AlreadyExists") && self.is_ours(binding, &name, &cause).await? => return Ok(BindingResult::Matched { workflow: name }),
+                Err(e) if e.is("AlreadyExists") && self.is_ours(binding, &name, &cause).await? => {
+                    return Ok(BindingResult::Matched { workflow: name });
+                }
                 Err(e) if e.is("AlreadyExists") => taken = e.to_string(),
                 Err(e) => return failed(format!("failed to create workflow: {e}")),
             }
@@ -185,7 +214,9 @@ impl Dispatcher {
                 break;
             }
         }
-        failed(format!("failed to create workflow: {taken}, the server was not able to generate a unique name for the object"))
+        failed(format!(
+            "failed to create workflow: {taken}, the server was not able to generate a unique name for the object"
+        ))
     }
 
     /// Whether a workflow of this name was made for the same event and binding, by an earlier attempt.
@@ -193,7 +224,9 @@ impl Dispatcher {
         let api = self.clients.component("dispatcher");
         let place = path("workflows", &binding.namespace, name);
         let found = patiently(|| api.get(&place)).await?;
-        Ok(found.is_ok_and(|w| w.pointer("/metadata/annotations/triggerfish.dev~1event-cause").and_then(Value::as_str) == Some(cause)))
+        Ok(found.is_ok_and(|w| {
+            w.pointer("/metadata/annotations/triggerfish.dev~1event-cause").and_then(Value::as_str) == Some(cause)
+        }))
     }
 }
 
@@ -218,4 +251,3 @@ where
     }
     unreachable!("the loop returns")
 }
-

@@ -32,7 +32,13 @@ impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(d)?;
         let text = |name: &str| value["metadata"][name].as_str().map(str::to_owned);
-        let meta = ObjectMeta { name: text("name"), namespace: text("namespace"), uid: text("uid"), resource_version: text("resourceVersion"), ..ObjectMeta::default() };
+        let meta = ObjectMeta {
+            name: text("name"),
+            namespace: text("namespace"),
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+            ..ObjectMeta::default()
+        };
         Ok(Object { meta, value })
     }
 }

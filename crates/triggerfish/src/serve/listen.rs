@@ -43,21 +43,32 @@ pub async fn bind(address: &str) -> Result<TcpListener, String> {
 /// TLS with the server's certificate; client certificates are welcome but not required.
 pub fn tls(pki: &apiserver::Pki) -> Result<Arc<ServerConfig>, String> {
     let fail = |e: &dyn std::fmt::Display| format!("cannot set up TLS: {e}");
-    let certificates = |pem: &str| CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|e| fail(&e));
+    let certificates =
+        |pem: &str| CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|e| fail(&e));
     let mut roots = rustls::RootCertStore::empty();
     for ca in certificates(&pki.ca)? {
         roots.add(ca).map_err(|e| fail(&e))?;
     }
-    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build().map_err(|e| fail(&e))?;
+    let verifier =
+        WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build().map_err(|e| fail(&e))?;
     let key = PrivateKeyDer::from_pem_slice(pki.server_key.as_bytes()).map_err(|e| fail(&e))?;
-    let mut config = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(certificates(&pki.server_cert)?, key).map_err(|e| fail(&e))?;
+    let mut config = ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates(&pki.server_cert)?, key)
+        .map_err(|e| fail(&e))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
 /// Serves until `stop` changes, then lets open requests finish within `grace`.
-pub async fn serve<S, B>(listener: TcpListener, speaks: Speaks, tls: Arc<ServerConfig>, service: S, mut stop: watch::Receiver<bool>, grace: Duration)
-where
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    speaks: Speaks,
+    tls: Arc<ServerConfig>,
+    service: S,
+    mut stop: watch::Receiver<bool>,
+    grace: Duration,
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -98,7 +109,14 @@ where
     }
 }
 
-async fn connection<S, B>(stream: TcpStream, peer: SocketAddr, speaks: Speaks, acceptor: TlsAcceptor, service: S, graceful: &GracefulShutdown) -> Result<(), String>
+async fn connection<S, B>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    speaks: Speaks,
+    acceptor: TlsAcceptor,
+    service: S,
+    graceful: &GracefulShutdown,
+) -> Result<(), String>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
@@ -108,19 +126,36 @@ where
     /// The first byte of every TLS connection: a handshake record.
     const HANDSHAKE: u8 = 0x16;
     let mut first = [0];
-    let read = tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await.map_err(|_| "said nothing")?.map_err(|e| e.to_string())?;
+    let read = tokio::time::timeout(PATIENCE, stream.peek(&mut first))
+        .await
+        .map_err(|_| "said nothing")?
+        .map_err(|e| e.to_string())?;
     if read == 0 {
         return Ok(());
     }
     if speaks == Speaks::PlainAndTls && first[0] != HANDSHAKE {
         return http(stream, peer, None, service, graceful).await;
     }
-    let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await.map_err(|_| "TLS handshake took too long")?.map_err(|e| e.to_string())?;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|c| c.first()).map(|c| apiserver::ClientCertificate(c.to_vec()));
+    let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream))
+        .await
+        .map_err(|_| "TLS handshake took too long")?
+        .map_err(|e| e.to_string())?;
+    let certificate = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(|c| c.first())
+        .map(|c| apiserver::ClientCertificate(c.to_vec()));
     http(stream, peer, certificate, service, graceful).await
 }
 
-async fn http<I, S, B>(stream: I, peer: SocketAddr, certificate: Option<apiserver::ClientCertificate>, service: S, graceful: &GracefulShutdown) -> Result<(), String>
+async fn http<I, S, B>(
+    stream: I,
+    peer: SocketAddr,
+    certificate: Option<apiserver::ClientCertificate>,
+    service: S,
+    graceful: &GracefulShutdown,
+) -> Result<(), String>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,

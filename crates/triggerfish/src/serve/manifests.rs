@@ -24,7 +24,8 @@ pub async fn run(api: Api, folder: PathBuf) {
 
 fn files(folder: &Path) -> Vec<(PathBuf, SystemTime)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let manifests = entries.filter(|e| e.path().extension().is_some_and(|x| matches!(x.to_str(), Some("yaml" | "yml" | "json"))));
+    let manifests =
+        entries.filter(|e| e.path().extension().is_some_and(|x| matches!(x.to_str(), Some("yaml" | "yml" | "json"))));
     let mut out: Vec<_> = manifests.filter_map(|e| Some((e.path(), e.metadata().ok()?.modified().ok()?))).collect();
     out.sort();
     out
@@ -37,15 +38,22 @@ async fn apply(applier: &mut manifest::Applier, file: &Path) {
     };
     let objects = match manifest::read(&text) {
         Ok(o) => o,
-        Err(e) => return tracing::error!(file = %file.display(), error = %e, "a manifest is no YAML or JSON; correct the file and it is applied again"),
+        Err(e) => {
+            return tracing::error!(file = %file.display(), error = %e, "a manifest is no YAML or JSON; correct the file and it is applied again");
+        }
     };
     for o in objects {
         match applier.apply(&o, "argo").await {
             Ok(applied) => {
-                applied.warnings.iter().for_each(|w| tracing::warn!(file = %file.display(), object = applied.name, "{w}"));
+                applied
+                    .warnings
+                    .iter()
+                    .for_each(|w| tracing::warn!(file = %file.display(), object = applied.name, "{w}"));
                 tracing::info!(file = %file.display(), object = applied.name, "applied");
             }
-            Err(e) => tracing::error!(file = %file.display(), error = e, "an object was refused; correct the file and it is applied again"),
+            Err(e) => {
+                tracing::error!(file = %file.display(), error = e, "an object was refused; correct the file and it is applied again")
+            }
         }
     }
 }

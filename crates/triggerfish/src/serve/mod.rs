@@ -72,8 +72,12 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         InvalidExpressions::Warn => crate::route::admit_with_warnings,
     };
     let server = ApiServer::open(config, crate::kind::all(admit))?;
-    let bus = Arc::new(Bus::open(&directory.path.join("bus.db"), bus::Options { queue: options.queue, ..bus::Options::default() })?);
-    let logs = Logs::open(directory.path.join("logs")).map_err(|e| format!("cannot use {}: {e}", directory.path.join("logs").display()))?;
+    let bus = Arc::new(Bus::open(
+        &directory.path.join("bus.db"),
+        bus::Options { queue: options.queue, ..bus::Options::default() },
+    )?);
+    let logs = Logs::open(directory.path.join("logs"))
+        .map_err(|e| format!("cannot use {}: {e}", directory.path.join("logs").display()))?;
     server.set_logs(pods::log_source(logs.clone()));
     server.run_controllers(&NAMESPACES).await?;
     let clients = Arc::new(Clients::new(server.clone()));
@@ -85,7 +89,10 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     let http_address = http.local_addr().map_err(|e| e.to_string())?;
     let kubeconfig = directory.path.join("kubeconfig");
     let reachable = kube_address.to_string().replace("0.0.0.0", "127.0.0.1");
-    apiserver::write_private(&kubeconfig, directory::kubeconfig(server.pki(), &format!("https://{reachable}")).as_bytes())?;
+    apiserver::write_private(
+        &kubeconfig,
+        directory::kubeconfig(server.pki(), &format!("https://{reachable}")).as_bytes(),
+    )?;
     apiserver::write_private(&directory.path.join("http-address"), http_address.to_string().as_bytes())?;
 
     let live = Arc::new(bindings::Live::of_instance(&options.instance_id));
@@ -101,7 +108,14 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         repeats_until: AtomicU64::new(bus.accepted()),
     });
     let pods = pods::Pods::new(&clients, options.engine, directory.path.clone(), logs)?;
-    let state = Arc::new(api::State { clients: clients.clone(), bus: bus.clone(), waiting, instance_id: options.instance_id.clone(), counters: Default::default(), ready: AtomicBool::new(false) });
+    let state = Arc::new(api::State {
+        clients: clients.clone(),
+        bus: bus.clone(),
+        waiting,
+        instance_id: options.instance_id.clone(),
+        counters: Default::default(),
+        ready: AtomicBool::new(false),
+    });
 
     tokio::spawn(bindings::run(clients.clone(), live));
     let dispatching = tokio::spawn(dispatcher.run(stopped.clone()));
@@ -117,7 +131,14 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         move |request: axum::extract::Request| api::handle(state.clone(), request)
     });
     let doors = [
-        tokio::spawn(listen::serve(kube, Speaks::TlsOnly, tls.clone(), server.service(), stopped.clone(), options.grace)),
+        tokio::spawn(listen::serve(
+            kube,
+            Speaks::TlsOnly,
+            tls.clone(),
+            server.service(),
+            stopped.clone(),
+            options.grace,
+        )),
         tokio::spawn(listen::serve(http, Speaks::PlainAndTls, tls, router, stopped, options.grace)),
     ];
     state.ready.store(true, Ordering::Relaxed);

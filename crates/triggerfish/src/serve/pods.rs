@@ -31,9 +31,17 @@ pub struct Pods {
 impl Pods {
     pub fn new(clients: &Clients, engine: Engine, data: PathBuf, logs: Logs) -> Result<Arc<Self>, String> {
         for folder in ["pods", "view"] {
-            std::fs::create_dir_all(data.join(folder)).map_err(|e| format!("cannot create {}: {e}", data.join(folder).display()))?;
+            std::fs::create_dir_all(data.join(folder))
+                .map_err(|e| format!("cannot create {}: {e}", data.join(folder).display()))?;
         }
-        Ok(Arc::new(Self { api: clients.component("kubelet"), engine, data, logs, running: Mutex::default(), slots: Arc::new(Semaphore::new(MAX_RUNNING)) }))
+        Ok(Arc::new(Self {
+            api: clients.component("kubelet"),
+            engine,
+            data,
+            logs,
+            running: Mutex::default(),
+            slots: Arc::new(Semaphore::new(MAX_RUNNING)),
+        }))
     }
 
     pub async fn run(self: Arc<Self>) {
@@ -106,7 +114,9 @@ impl Pods {
         });
         // It ends unless the server does.
         let strays = ending.await.unwrap_or(0);
-        let message = format!("triggerfish was stopped while this Pod ran; what it did until then stands, its outcome is unknown ({strays} left-over processes were ended)");
+        let message = format!(
+            "triggerfish was stopped while this Pod ran; what it did until then stands, its outcome is unknown ({strays} left-over processes were ended)"
+        );
         let ended = Ended { exit_code: 137, reason: "Interrupted", message, outputs: Default::default() };
         self.report_end(&pod, &clock::now_text(), &ended).await;
     }
@@ -128,7 +138,11 @@ impl Pods {
     }
 
     #[allow(clippy::type_complexity)]
-    fn launch(&self, pod: &Value, uid: &str) -> Result<(Handle, tokio::sync::oneshot::Receiver<Ended>, Option<u64>), String> {
+    fn launch(
+        &self,
+        pod: &Value,
+        uid: &str,
+    ) -> Result<(Handle, tokio::sync::oneshot::Receiver<Ended>, Option<u64>), String> {
         let job = runtime::read(pod, self.engine)?;
         let deadline = job.deadline;
         let dir = self.data.join("pods").join(uid);
@@ -138,8 +152,20 @@ impl Pods {
     }
 
     /// Waits for the end; tells that it runs if that takes long, ends it when its time is up.
-    async fn watch(&self, pod: &Value, started: &str, handle: &Handle, ended: &mut tokio::sync::oneshot::Receiver<Ended>, deadline: Option<u64>) -> Ended {
-        let lost = || Ended { exit_code: 137, reason: "Error", message: "the runtime lost track of the Pod".into(), outputs: Default::default() };
+    async fn watch(
+        &self,
+        pod: &Value,
+        started: &str,
+        handle: &Handle,
+        ended: &mut tokio::sync::oneshot::Receiver<Ended>,
+        deadline: Option<u64>,
+    ) -> Ended {
+        let lost = || Ended {
+            exit_code: 137,
+            reason: "Error",
+            message: "the runtime lost track of the Pod".into(),
+            outputs: Default::default(),
+        };
         if let Ok(done) = tokio::time::timeout(SHORT, &mut *ended).await {
             return done.unwrap_or_else(|_| lost());
         }
@@ -150,7 +176,12 @@ impl Pods {
             Ok(done) => done.unwrap_or_else(|_| lost()),
             Err(_) => {
                 terminate(handle, ended, Duration::from_secs(2)).await;
-                Ended { exit_code: 137, reason: "DeadlineExceeded", message: "Pod was active on the node longer than the specified deadline".into(), outputs: Default::default() }
+                Ended {
+                    exit_code: 137,
+                    reason: "DeadlineExceeded",
+                    message: "Pod was active on the node longer than the specified deadline".into(),
+                    outputs: Default::default(),
+                }
             }
         }
     }
@@ -158,7 +189,8 @@ impl Pods {
     async fn report_end(&self, pod: &Value, started: &str, e: &Ended) {
         let finished = clock::now_text();
         let phase = if e.exit_code == 0 { "Succeeded" } else { "Failed" };
-        let mut terminated = json!({"exitCode": e.exit_code, "reason": e.reason, "startedAt": started, "finishedAt": finished});
+        let mut terminated =
+            json!({"exitCode": e.exit_code, "reason": e.reason, "startedAt": started, "finishedAt": finished});
         let mut status = json!({"phase": phase, "startTime": started, "hostIP": "127.0.0.1", "podIP": "127.0.0.1"});
         if !e.message.is_empty() {
             terminated["message"] = json!(e.message);
@@ -205,7 +237,10 @@ impl Pods {
             }
         }
         let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": text(&pod, "/metadata/uid")}});
-        if let Err(e) = self.api.delete(&path("pods", text(&pod, "/metadata/namespace"), text(&pod, "/metadata/name")), &options).await
+        if let Err(e) = self
+            .api
+            .delete(&path("pods", text(&pod, "/metadata/namespace"), text(&pod, "/metadata/name")), &options)
+            .await
             && e.code != 404
         {
             tracing::debug!(error = %e, "could not remove a Pod that has ended");
@@ -252,7 +287,13 @@ pub fn log_source(logs: Logs) -> apiserver::LogSource {
         let logs = logs.clone();
         Box::pin(async move {
             let since = options.since_seconds.map(|s| Timestamp::now() - SignedDuration::from_secs(s as i64));
-            let wanted = Wanted { follow: options.follow, timestamps: options.timestamps, tail_lines: options.tail_lines, since, limit_bytes: options.limit_bytes };
+            let wanted = Wanted {
+                follow: options.follow,
+                timestamps: options.timestamps,
+                tail_lines: options.tail_lines,
+                since,
+                limit_bytes: options.limit_bytes,
+            };
             Ok(apiserver::Body::Stream(logs.read(text(&pod, "/metadata/uid"), wanted)))
         })
     })

@@ -44,7 +44,12 @@ pub struct Controller {
 
 impl Controller {
     pub fn new(clients: &Clients) -> Arc<Self> {
-        Arc::new(Self { api: clients.component("workflow-controller"), known: Mutex::default(), slots: Arc::new(Semaphore::new(AT_ONCE)), complete: AtomicBool::new(false) })
+        Arc::new(Self {
+            api: clients.component("workflow-controller"),
+            known: Mutex::default(),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            complete: AtomicBool::new(false),
+        })
     }
 
     pub async fn run(self: Arc<Self>) {
@@ -63,21 +68,28 @@ impl Controller {
         // A workflow whose Pod is not known yet must not be taken for one whose Pod is gone.
         ready.recv().await;
         let me = self.clone();
-        follow(self.api.clone(), "workflows", "Workflow", "workflows.argoproj.io/completed!=true", |change| match change {
-            Change::Applied(w) => me.clone().changed(w),
-            Change::Deleted(w) => me.gone(&w),
-            Change::Complete => {
-                me.known.lock().unwrap_or_else(|e| e.into_inner()).retain(|_, e| e.workflow.is_some());
-                me.complete.store(true, Ordering::Release);
-            }
-            Change::Restart => {}
-        })
+        follow(
+            self.api.clone(),
+            "workflows",
+            "Workflow",
+            "workflows.argoproj.io/completed!=true",
+            |change| match change {
+                Change::Applied(w) => me.clone().changed(w),
+                Change::Deleted(w) => me.gone(&w),
+                Change::Complete => {
+                    me.known.lock().unwrap_or_else(|e| e.into_inner()).retain(|_, e| e.workflow.is_some());
+                    me.complete.store(true, Ordering::Release);
+                }
+                Change::Restart => {}
+            },
+        )
         .await;
     }
 
     fn pod(self: Arc<Self>, pod: &Value, deleted: bool) {
         let text = |p: &str| pod.pointer(p).and_then(Value::as_str).unwrap_or("").to_owned();
-        let owner = pod.pointer("/metadata/labels").and_then(|l| l.get(POD_LABEL)).and_then(Value::as_str).unwrap_or("");
+        let owner =
+            pod.pointer("/metadata/labels").and_then(|l| l.get(POD_LABEL)).and_then(Value::as_str).unwrap_or("");
         let key = (text("/metadata/namespace"), owner.to_owned());
         {
             let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
@@ -103,7 +115,12 @@ impl Controller {
     fn changed(self: Arc<Self>, w: Value) {
         let text = |p: &str| w.pointer(p).and_then(Value::as_str).unwrap_or("").to_owned();
         let key = (text("/metadata/namespace"), text("/metadata/name"));
-        let version = |w: &Value| w.pointer("/metadata/resourceVersion").and_then(Value::as_str).and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
+        let version = |w: &Value| {
+            w.pointer("/metadata/resourceVersion")
+                .and_then(Value::as_str)
+                .and_then(|v| v.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
         {
             let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
             let entry = known.entry(key.clone()).or_default();
@@ -117,7 +134,10 @@ impl Controller {
 
     fn gone(&self, w: &Value) {
         let text = |p: &str| w.pointer(p).and_then(Value::as_str).unwrap_or("").to_owned();
-        self.known.lock().unwrap_or_else(|e| e.into_inner()).remove(&(text("/metadata/namespace"), text("/metadata/name")));
+        self.known
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .remove(&(text("/metadata/namespace"), text("/metadata/name")));
     }
 
     /// Plans a workflow now, or once more after the round that is under way.
@@ -172,7 +192,9 @@ impl Controller {
         };
         let now = Timestamp::now();
         let plan = workflow::plan(&w, &stored, &pods, now);
-        let wait = plan.look_again.map(|t| Duration::try_from(t.duration_since(now)).unwrap_or_default() + Duration::from_millis(5));
+        let wait = plan
+            .look_again
+            .map(|t| Duration::try_from(t.duration_since(now)).unwrap_or_default() + Duration::from_millis(5));
         // Both at once: they share a commit. A Pod that is there before its node is taken over by the next plan, because its
         // name follows from the node's; one that nobody wants any more goes with its workflow.
         let commands = async {
@@ -247,7 +269,9 @@ impl Controller {
                 }
                 other => other,
             },
-            Command::DeletePod { name } => self.api.delete(&path("pods", &key.0, &name), &json!({"gracePeriodSeconds": 5})).await.map(drop),
+            Command::DeletePod { name } => {
+                self.api.delete(&path("pods", &key.0, &name), &json!({"gracePeriodSeconds": 5})).await.map(drop)
+            }
         };
         match outcome {
             Err(e) if e.code != 404 => Err(e.message),
@@ -268,7 +292,11 @@ impl Controller {
 fn fact(pod: &Value) -> PodFact {
     let text = |p: &str| pod.pointer(p).and_then(Value::as_str).unwrap_or("").to_owned();
     let ended = pod.pointer("/status/containerStatuses/0/state/terminated").cloned().unwrap_or_default();
-    let outputs = pod.pointer("/metadata/annotations").and_then(|a| a.get(workflow::OUTPUTS)).and_then(Value::as_str).and_then(|t| serde_json::from_str(t).ok());
+    let outputs = pod
+        .pointer("/metadata/annotations")
+        .and_then(|a| a.get(workflow::OUTPUTS))
+        .and_then(Value::as_str)
+        .and_then(|t| serde_json::from_str(t).ok());
     PodFact {
         phase: text("/status/phase"),
         message: text("/status/message"),

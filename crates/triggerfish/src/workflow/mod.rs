@@ -154,7 +154,8 @@ impl Run {
     /// When the workflow as a whole must be over.
     fn deadline(&self, spec: &WorkflowSpec) -> Result<Option<Timestamp>, String> {
         let Some(seconds) = spec.active_deadline_seconds else { return Ok(None) };
-        let started: Timestamp = self.text("/status/startedAt").parse().map_err(|e| format!("status.startedAt: {e}"))?;
+        let started: Timestamp =
+            self.text("/status/startedAt").parse().map_err(|e| format!("status.startedAt: {e}"))?;
         Ok(started.checked_add(SignedDuration::from_secs(seconds)).ok())
     }
 
@@ -162,7 +163,9 @@ impl Run {
         let name = self.name();
         let reference = self.workflow.pointer("/spec/workflowTemplateRef").cloned();
         let scope = match &reference {
-            Some(r) if r.get("clusterScope") == Some(&json!(true)) => format!("cluster/{}", r["name"].as_str().unwrap_or("")),
+            Some(r) if r.get("clusterScope") == Some(&json!(true)) => {
+                format!("cluster/{}", r["name"].as_str().unwrap_or(""))
+            }
             Some(r) => format!("namespaced/{}", r["name"].as_str().unwrap_or("")),
             None => format!("local/{name}"),
         };
@@ -171,7 +174,8 @@ impl Run {
             "templateScope": scope, "phase": "Pending", "startedAt": clock::text(self.now), "progress": "0/1",
         });
         if !inputs.is_empty() {
-            node["inputs"] = json!({"parameters": inputs.iter().map(|(n, v)| json!({"name": n, "value": v})).collect::<Vec<_>>()});
+            node["inputs"] =
+                json!({"parameters": inputs.iter().map(|(n, v)| json!({"name": n, "value": v})).collect::<Vec<_>>()});
         }
         self.workflow["status"]["nodes"] = json!({ name: node });
     }
@@ -243,7 +247,8 @@ impl Run {
         for p in template.outputs.as_ref().and_then(|o| o.parameters.clone()).unwrap_or_default() {
             let name = p.name.clone().unwrap_or_default();
             let default = p.value_from.as_ref().and_then(|v| v.default.clone()).or(p.default.clone()).map(|t| t.0);
-            let value = given.parameters.get(&name).cloned().or(p.value.clone().map(|t| t.0)).or(default).unwrap_or_default();
+            let value =
+                given.parameters.get(&name).cloned().or(p.value.clone().map(|t| t.0)).or(default).unwrap_or_default();
             let mut o = serde_json::to_value(&p).unwrap_or(json!({}));
             o["value"] = json!(value);
             parameters.push(o);
@@ -273,7 +278,8 @@ impl Run {
     }
 
     fn end_node(&mut self, phase: &str, message: &str, pod: Option<&PodFact>) {
-        let finished = pod.map(|p| p.finished_at.clone()).filter(|t| !t.is_empty()).unwrap_or_else(|| clock::text(self.now));
+        let finished =
+            pod.map(|p| p.finished_at.clone()).filter(|t| !t.is_empty()).unwrap_or_else(|| clock::text(self.now));
         let node = self.node();
         node.insert("phase".into(), json!(phase));
         node.insert("finishedAt".into(), json!(finished));

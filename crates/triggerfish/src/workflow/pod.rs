@@ -58,7 +58,8 @@ pub fn build(workflow: &Value, spec: &WorkflowSpec, template: &Template) -> Resu
     annotations.insert("workflows.argoproj.io/node-id".into(), json!(name));
     annotations.insert("workflows.argoproj.io/node-name".into(), json!(name));
     annotations.insert("kubectl.kubernetes.io/default-container".into(), json!("main"));
-    let account = template.service_account_name.clone().or(spec.service_account_name.clone()).unwrap_or_else(|| "default".into());
+    let account =
+        template.service_account_name.clone().or(spec.service_account_name.clone()).unwrap_or_else(|| "default".into());
     let mut pod_spec = json!({"restartPolicy": "Never", "nodeName": NODE_NAME, "serviceAccountName": account, "containers": [container]});
     if let Some(seconds) = deadline(template)? {
         pod_spec["activeDeadlineSeconds"] = json!(seconds);
@@ -94,7 +95,9 @@ fn deadline(t: &Template) -> Result<Option<i64>, String> {
     let own = match &t.active_deadline_seconds {
         None => None,
         Some(IntOrString::Int(n)) => Some(i64::from(*n)),
-        Some(IntOrString::String(s)) => Some(s.trim().parse().map_err(|_| format!("activeDeadlineSeconds: {s:?} is no whole number"))?),
+        Some(IntOrString::String(s)) => {
+            Some(s.trim().parse().map_err(|_| format!("activeDeadlineSeconds: {s:?} is no whole number"))?)
+        }
     };
     let timeout = t.timeout.as_deref().filter(|s| !s.is_empty()).map(seconds).transpose()?;
     Ok(match (own, timeout) {

@@ -93,11 +93,17 @@ pub fn inputs(template: &Template, spec: &WorkflowSpec, workflow: &Value) -> Res
     for p in template.inputs.as_ref().and_then(|i| i.parameters.clone()).unwrap_or_default() {
         let name = p.name.clone().unwrap_or_default();
         let found = given.get(&name).cloned().flatten().or_else(|| value(&p));
-        let text = found.ok_or_else(|| format!("templates.{} inputs.parameters.{name} was not supplied", template.name.clone().unwrap_or_default()))?;
+        let text = found.ok_or_else(|| {
+            format!("templates.{} inputs.parameters.{name} was not supplied", template.name.clone().unwrap_or_default())
+        })?;
         let text = super::tags::replace(&text, &super::tags::globals(workflow, spec));
         if let Some(allowed) = p.allowed.as_ref().filter(|a| !a.iter().any(|x| x.0 == text)) {
             let list: Vec<&str> = allowed.iter().map(|a| a.0.as_str()).collect();
-            return Err(format!("templates.{}.inputs.parameters.{name}: {text:?} is none of {}", template.name.clone().unwrap_or_default(), list.join(", ")));
+            return Err(format!(
+                "templates.{}.inputs.parameters.{name}: {text:?} is none of {}",
+                template.name.clone().unwrap_or_default(),
+                list.join(", ")
+            ));
         }
         out.push((name, text));
     }
@@ -121,9 +127,17 @@ pub fn supported(t: &Template) -> Result<(), String> {
     ];
     let given: Vec<&str> = kinds.iter().filter(|(_, is)| *is).map(|(k, _)| *k).collect();
     match given.as_slice() {
-        [] => return Err(format!("templates.{name}: template type unspecified. choose one of: container, containerSet, steps, script, resource, dag, suspend, http, data or plugin")),
+        [] => {
+            return Err(format!(
+                "templates.{name}: template type unspecified. choose one of: container, containerSet, steps, script, resource, dag, suspend, http, data or plugin"
+            ));
+        }
         ["container" | "script"] => {}
-        [other] => return Err(format!("templates.{name}.{other}: this version runs container and script templates; {other} is not supported yet")),
+        [other] => {
+            return Err(format!(
+                "templates.{name}.{other}: this version runs container and script templates; {other} is not supported yet"
+            ));
+        }
         many => return Err(format!("templates.{name}: multiple template types specified: {}", many.join(", "))),
     }
     let features = [
@@ -164,11 +178,22 @@ pub fn validate_template(template: &Value) -> Result<(), String> {
     }
     for t in template.pointer("/spec/templates").and_then(Value::as_array).into_iter().flatten() {
         let steps = t["steps"].as_array().into_iter().flatten().enumerate();
-        let steps = steps.flat_map(|(i, group)| group.as_array().into_iter().flatten().map(move |step| (format!("steps[{i}]"), step)));
-        let tasks = t.pointer("/dag/tasks").and_then(Value::as_array).into_iter().flatten().map(|task| ("tasks".to_owned(), task));
+        let steps = steps.flat_map(|(i, group)| {
+            group.as_array().into_iter().flatten().map(move |step| (format!("steps[{i}]"), step))
+        });
+        let tasks = t
+            .pointer("/dag/tasks")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(|task| ("tasks".to_owned(), task));
         for (place, part) in steps.chain(tasks) {
             if let Some(name) = part["template"].as_str().filter(|n| !n.is_empty() && !known(n)) {
-                return Err(format!("templates.{}.{place}.{} template name '{name}' undefined", t["name"].as_str().unwrap_or(""), part["name"].as_str().unwrap_or("")));
+                return Err(format!(
+                    "templates.{}.{place}.{} template name '{name}' undefined",
+                    t["name"].as_str().unwrap_or(""),
+                    part["name"].as_str().unwrap_or("")
+                ));
             }
         }
     }
@@ -180,6 +205,10 @@ pub fn stored_entry(workflow: &Value, template: &Value) -> Option<(String, Value
     let text = |o: &Value, pointer: &str| o.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let entry = text(workflow, "/spec/entrypoint").or_else(|| text(template, "/spec/entrypoint"))?;
     let found = template.pointer("/spec/templates")?.as_array()?.iter().find(|t| t["name"] == entry)?;
-    let scope = if workflow.pointer("/spec/workflowTemplateRef/clusterScope") == Some(&Value::Bool(true)) { "cluster" } else { "namespaced" };
+    let scope = if workflow.pointer("/spec/workflowTemplateRef/clusterScope") == Some(&Value::Bool(true)) {
+        "cluster"
+    } else {
+        "namespaced"
+    };
     Some((format!("{scope}/{}/{entry}", text(template, "/metadata/name")?), found.clone()))
 }

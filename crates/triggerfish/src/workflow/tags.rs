@@ -18,7 +18,10 @@ pub fn globals(workflow: &Value, spec: &WorkflowSpec) -> Values {
     out.insert("workflow.namespace".into(), text("/metadata/namespace"));
     out.insert("workflow.uid".into(), text("/metadata/uid"));
     out.insert("workflow.mainEntrypoint".into(), spec.entrypoint.clone().unwrap_or_default());
-    out.insert("workflow.serviceAccountName".into(), spec.service_account_name.clone().unwrap_or_else(|| "default".into()));
+    out.insert(
+        "workflow.serviceAccountName".into(),
+        spec.service_account_name.clone().unwrap_or_else(|| "default".into()),
+    );
     out.insert("workflow.priority".into(), spec.priority.unwrap_or(0).to_string());
     out.insert("workflow.creationTimestamp".into(), text("/metadata/creationTimestamp"));
     out.insert("workflow.creationTimestamp.RFC3339".into(), text("/metadata/creationTimestamp"));
@@ -27,9 +30,13 @@ pub fn globals(workflow: &Value, spec: &WorkflowSpec) -> Values {
         for (k, v) in members.into_iter().flatten() {
             out.insert(format!("workflow.{kind}.{k}"), v.as_str().unwrap_or("").to_owned());
         }
-        out.insert(format!("workflow.{kind}.json"), members.map_or_else(|| "{}".into(), |m| Value::Object(m.clone()).to_string()));
+        out.insert(
+            format!("workflow.{kind}.json"),
+            members.map_or_else(|| "{}".into(), |m| Value::Object(m.clone()).to_string()),
+        );
     }
-    let arguments: Vec<(String, String)> = super::specification::arguments(spec).into_iter().filter_map(|(k, v)| v.map(|v| (k, v))).collect();
+    let arguments: Vec<(String, String)> =
+        super::specification::arguments(spec).into_iter().filter_map(|(k, v)| v.map(|v| (k, v))).collect();
     let list: Vec<Value> = arguments.iter().map(|(k, v)| serde_json::json!({"name": k, "value": v})).collect();
     out.insert("workflow.parameters".into(), Value::Array(list.clone()).to_string());
     out.insert("workflow.parameters.json".into(), Value::Array(list).to_string());
@@ -40,7 +47,12 @@ pub fn globals(workflow: &Value, spec: &WorkflowSpec) -> Values {
 }
 
 /// A template with its tags replaced.
-pub fn substitute(template: &Template, inputs: &[(String, String)], workflow: &Value, spec: &WorkflowSpec) -> Result<Template, String> {
+pub fn substitute(
+    template: &Template,
+    inputs: &[(String, String)],
+    workflow: &Value,
+    spec: &WorkflowSpec,
+) -> Result<Template, String> {
     let mut values = globals(workflow, spec);
     let name = workflow.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("");
     values.insert("pod.name".into(), name.into());

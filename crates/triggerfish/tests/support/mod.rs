@@ -27,14 +27,30 @@ impl Server {
 
     pub fn start_with(arguments: &[&str], environment: Vec<(String, String)>) -> Server {
         let dir = tempfile::Builder::new().prefix("triggerfish-test-").tempdir().unwrap();
-        let mut s = Server { child: None, dir, http: String::new(), panicked: Arc::default(), environment, arguments: arguments.iter().map(ToString::to_string).collect() };
+        let mut s = Server {
+            child: None,
+            dir,
+            http: String::new(),
+            panicked: Arc::default(),
+            environment,
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+        };
         s.launch();
         s
     }
 
     pub fn launch(&mut self) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_triggerfish"))
-            .args(["serve", "--http-address", "127.0.0.1:0", "--kube-address", "127.0.0.1:0", "--log", "warn", "--data-dir"])
+            .args([
+                "serve",
+                "--http-address",
+                "127.0.0.1:0",
+                "--kube-address",
+                "127.0.0.1:0",
+                "--log",
+                "warn",
+                "--data-dir",
+            ])
             .arg(self.data())
             .args(&self.arguments)
             .env_remove("KUBECONFIG")
@@ -61,7 +77,10 @@ impl Server {
                 eprintln!("server: {l}");
             }
         });
-        self.http = std::fs::read_to_string(self.data().join("http-address")).unwrap_or_else(|_| panic!("the server did not start:\n{said}")).trim().to_owned();
+        self.http = std::fs::read_to_string(self.data().join("http-address"))
+            .unwrap_or_else(|_| panic!("the server did not start:\n{said}"))
+            .trim()
+            .to_owned();
         self.child = Some(child);
     }
 
@@ -139,7 +158,11 @@ pub struct Output {
 impl Output {
     pub fn of(mut c: Command) -> Output {
         let o = c.output().unwrap();
-        Output { ok: o.status.success(), stdout: String::from_utf8_lossy(&o.stdout).into_owned(), stderr: String::from_utf8_lossy(&o.stderr).into_owned() }
+        Output {
+            ok: o.status.success(),
+            stdout: String::from_utf8_lossy(&o.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&o.stderr).into_owned(),
+        }
     }
 }
 
@@ -167,10 +190,20 @@ pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)]
     try_request(address, method, path, headers, body).unwrap_or_else(|e| panic!("{method} {path}: {e}"))
 }
 
-pub fn try_request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Answer> {
+pub fn try_request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let host = if headers.iter().any(|(k, _)| k.eq_ignore_ascii_case("host")) { String::new() } else { format!("Host: {address}\r\n") };
+    let host = if headers.iter().any(|(k, _)| k.eq_ignore_ascii_case("host")) {
+        String::new()
+    } else {
+        format!("Host: {address}\r\n")
+    };
     let mut head = format!("{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n").into_bytes();
     for (k, v) in headers {
         head.extend_from_slice(format!("{k}: {v}\r\n").as_bytes());
@@ -242,7 +275,9 @@ pub fn within<T>(patience: Duration, what: &str, mut f: impl FnMut() -> Option<T
 
 /// The folder of vectors, if there is one: `TRIGGERFISH_CONFORMANCE`, else the one beside the project.
 pub fn vectors(suite: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("TRIGGERFISH_CONFORMANCE").map(PathBuf::from).unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance"));
+    let root = std::env::var_os("TRIGGERFISH_CONFORMANCE")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance"));
     let dir = root.join(suite);
     if dir.is_dir() {
         return Some(dir);
