@@ -72,10 +72,13 @@ fn wait_for_job(server: &Server, n: usize) -> u128 {
 /// Jobs per second while a backlog lasts, and the CPU that each costs.
 fn sustained() {
     const JOBS: u64 = 2000;
-    let rate = floor::spawn_rate(Duration::from_secs(3), &["true"]);
+    let rate = floor::spawn_rate(Duration::from_secs(3), &["true"], None);
     let (_, bare_cpu) = floor::spawn(500, &["true"]);
     println!("\nfloor    bare spawns of `true`, two at a time   {rate:.0} /s, CPU {}", micros(bare_cpu));
     let dir = scratch("sustained");
+    std::fs::create_dir_all(dir.join("view")).expect("the directory can be written");
+    let isolated = floor::spawn_rate(Duration::from_secs(3), &["true"], Some(&dir));
+    println!("floor    the same, each in a view of its own    {isolated:.0} /s ({:.0} %)", isolated / rate * 100.0);
     let mut server = Server::start(&dir, &[]);
     let token = server.prepare(NO_WORK);
     let before = server.cpu();

@@ -4,7 +4,7 @@ mod container;
 mod job;
 pub mod logs;
 mod process;
-mod view;
+pub mod view;
 
 pub use container::remove as remove_container;
 pub use job::{Job, read};
