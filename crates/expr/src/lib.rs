@@ -37,6 +37,7 @@ mod variables;
 pub use error::{Details as ErrorDetails, Error, Kind as ErrorKind};
 pub use eval::Limits;
 pub use reads::Place;
+pub use time::parse_duration;
 pub use trace::{Outcome as PartOutcome, Part, explain, falsified};
 pub use types::Kinds;
 pub use value::{Dict, Function, Holds, List, Object, Text, Value};

@@ -10,6 +10,8 @@ pub mod bus;
 pub mod cli;
 /// Time as text.
 pub mod clock;
+/// Cron schedules.
+pub mod cron;
 /// Values that move: events, callers, outcomes.
 pub mod event;
 /// One file per API kind.
