@@ -45,6 +45,34 @@ pub struct Event {
     /// `x-` headers, each a list.
     pub metadata: BTreeMap<String, Vec<String>>,
     pub caller: Caller,
+    /// The gateway that it came through, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The data is a text that holds bytes in base64.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub base64: bool,
+}
+
+/// The part of a gateway that an event came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub gateway: String,
+    pub configuration: String,
+    /// Whether bindings are among the gateway's watchers.
+    pub bindings: bool,
+}
+
+/// What a sender calls its event: the id, and what a repeat is recognised by. `scope` keeps senders apart.
+pub fn sender_identity<'h>(scope: &str, header: impl Fn(&str) -> Option<&'h str>) -> Option<(String, String)> {
+    const KEYS: [&str; 4] = ["idempotency-key", "x-github-delivery", "x-gitlab-event-uuid", "x-request-uuid"];
+    if let Some(id) = header("ce-id") {
+        let source = header("ce-source").unwrap_or("");
+        return Some((id.to_owned(), format!("ce\0{scope}\0{source}\0{id}")));
+    }
+    KEYS.iter().find_map(|key| {
+        let id = header(key).filter(|v| !v.is_empty())?;
+        Some((id.to_owned(), format!("{key}\0{scope}\0{id}")))
+    })
 }
 
 impl Event {

@@ -14,6 +14,10 @@ pub mod clock;
 pub mod cron;
 /// Values that move: events, callers, outcomes.
 pub mod event;
+/// Follows the objects of a kind.
+pub mod follow;
+/// Where events come from: one file per source.
+pub mod gateway;
 /// One file per API kind.
 pub mod kind;
 /// The Kubernetes API, as one caller or another.

@@ -3,7 +3,7 @@
 use super::answer::{Answer, Fault, ok};
 use super::{Call, State, webhook};
 use crate::bus::{Accepted, Refused};
-use crate::event::{Caller, Event, Outcome};
+use crate::event::{Caller, Event, Outcome, sender_identity};
 use crate::kube_api::path;
 use http::HeaderValue;
 use serde_json::value::RawValue;
@@ -55,6 +55,8 @@ async fn accept(
         discriminator: discriminator.into(),
         metadata,
         caller,
+        origin: None,
+        base64: false,
     };
     let accepted = state.bus.append(event, identity).await.map_err(|e| match e {
         Refused::Full => Fault::new(503, 14, "operation queue full"),
@@ -173,17 +175,10 @@ fn canonical(name: &str) -> String {
 
 /// The event's id, and the sender's own identity of it if it gave one.
 fn identify(call: &Call, namespace: &str) -> (String, Option<String>) {
-    const KEYS: [&str; 4] = ["idempotency-key", "x-github-delivery", "x-gitlab-event-uuid", "x-request-uuid"];
-    if let Some(id) = call.header("ce-id") {
-        let source = call.header("ce-source").unwrap_or("");
-        return (id.to_owned(), Some(format!("ce\0{namespace}\0{source}\0{id}")));
+    match sender_identity(namespace, |name| call.header(name)) {
+        Some((id, identity)) => (id, Some(identity)),
+        None => (uuid::Uuid::now_v7().to_string(), None),
     }
-    for key in KEYS {
-        if let Some(id) = call.header(key).filter(|v| !v.is_empty()) {
-            return (id.to_owned(), Some(format!("{key}\0{namespace}\0{id}")));
-        }
-    }
-    (uuid::Uuid::now_v7().to_string(), None)
 }
 
 /// `Prefer: wait=N` (RFC 7240).

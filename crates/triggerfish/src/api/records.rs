@@ -15,6 +15,10 @@ pub fn record(r: &Record) -> Value {
         "id": e.id, "received": e.time, "namespace": e.namespace, "discriminator": e.discriminator, "from": e.caller.name, "source": e.source,
         "metadata": e.metadata, "payload": e.data, "phase": if r.outcome.is_some() { "Dispatched" } else { "Waiting" },
     });
+    if let Some(o) = &e.origin {
+        out["gateway"] = json!(o.gateway);
+        out["configuration"] = json!(o.configuration);
+    }
     if let Some(o) = &r.outcome {
         out["dispatched"] = json!(o.dispatched);
         out["bindings"] = json!(o.bindings);

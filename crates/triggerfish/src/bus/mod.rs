@@ -8,6 +8,7 @@ mod waiting;
 mod writer;
 
 pub use waiting::Waiting;
+pub use writer::Position;
 
 use crate::event::{Event, Outcome};
 use recent::Recent;
@@ -133,12 +134,22 @@ impl Bus {
 
     /// Stores an event; it is on disk when this returns. `identity` is the sender's own, if it gave one.
     pub async fn append(&self, event: Event, identity: Option<String>) -> Result<Accepted, Refused> {
+        self.append_at(event, identity, None).await
+    }
+
+    /// Stores an event, and in the same commit how far its source has come.
+    pub async fn append_at(
+        &self,
+        event: Event,
+        identity: Option<String>,
+        position: Option<Position>,
+    ) -> Result<Accepted, Refused> {
         if self.queue.is_some_and(|q| self.waiting() >= q) {
             return Err(Refused::Full);
         }
         let (reply, answer) = oneshot::channel();
         let text = serde_json::to_string(&event).map_err(|e| Refused::Storage(e.to_string()))?;
-        self.writer.send(writer::Job::Append { event: Arc::new(event), text, identity, reply }).await?;
+        self.writer.send(writer::Job::Append { event: Arc::new(event), text, identity, position, reply }).await?;
         answer.await.unwrap_or_else(|_| Err(Refused::Storage("the event log is closed".into())))
     }
 
@@ -165,6 +176,11 @@ impl Bus {
             pool.push(connection);
         }
         out
+    }
+
+    /// How far a source had come.
+    pub fn position(&self, name: &str) -> Result<Option<String>, String> {
+        self.read(|c| c.query_row("SELECT mark FROM positions WHERE name=?1", [name], |r| r.get(0)).optional())
     }
 
     /// Where dispatching goes on.

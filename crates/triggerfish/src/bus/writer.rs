@@ -14,6 +14,9 @@ use tokio::sync::{Notify, oneshot};
 const GROUP: usize = 512;
 /// Jobs that may wait for the writer; senders wait beyond it.
 const QUEUE: usize = 8192;
+/// How far a source has come: its name, and a mark of its own.
+pub type Position = (String, String);
+
 /// Appends between two looks at what can be dropped.
 const TRIM_EVERY: u64 = 4096;
 
@@ -22,6 +25,7 @@ pub enum Job {
         event: Arc<Event>,
         text: String,
         identity: Option<String>,
+        position: Option<Position>,
         reply: oneshot::Sender<Result<Accepted, Refused>>,
     },
     Finish {
@@ -36,6 +40,7 @@ CREATE TABLE IF NOT EXISTS events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, nam
 CREATE TABLE IF NOT EXISTS outcomes(seq INTEGER PRIMARY KEY, outcome TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_id ON events(id);
 CREATE TABLE IF NOT EXISTS identities(identity TEXT PRIMARY KEY, seq INTEGER NOT NULL, id TEXT NOT NULL, received INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS positions(name TEXT PRIMARY KEY, mark TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cursors(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
@@ -180,12 +185,19 @@ impl Writer {
         let mut failed = None;
         for job in group {
             match job {
-                Job::Append { event, text, identity, reply } => {
+                Job::Append { event, text, identity, position, reply } => {
                     let mut accepted = Accepted { seq: self.next, id: event.id.clone(), repeated: false };
                     match append(&tx, &event, &text, identity.as_deref(), self.next, now, oldest) {
                         Ok(None) => self.next += 1,
                         Ok(Some(known)) => accepted = known,
                         Err(e) => failed = Some(e),
+                    }
+                    if let Some((name, mark)) = position
+                        && let Err(e) = tx
+                            .prepare_cached("INSERT OR REPLACE INTO positions(name, mark) VALUES(?1, ?2)")
+                            .and_then(|mut s| s.execute([name, mark]))
+                    {
+                        failed = Some(e);
                     }
                     done.push(Done::Appended(reply, accepted, event, text.len()));
                 }

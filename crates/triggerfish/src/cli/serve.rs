@@ -19,6 +19,9 @@ pub struct Serve {
     /// Kubernetes API: TLS.
     #[arg(long, env = "TRIGGERFISH_KUBE_ADDRESS", default_value = "127.0.0.1:6443", value_name = "ADDRESS")]
     kube_address: String,
+    /// Where the ports of webhook gateways are opened.
+    #[arg(long, env = "TRIGGERFISH_GATEWAY_ADDRESS", default_value = "127.0.0.1", value_name = "IP")]
+    gateway_address: std::net::IpAddr,
     /// How containers are run.
     #[arg(long, env = "TRIGGERFISH_RUNTIME", value_enum, default_value = "process")]
     runtime: Engine,
@@ -67,6 +70,7 @@ impl Serve {
             data_dir: data_dir.clone(),
             kube_address: self.kube_address,
             http_address: self.http_address,
+            gateway_address: self.gateway_address,
             engine: self.runtime,
             manifests: self.manifests,
             queue: self.event_operation_queue_size,

@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod cluster_workflow_template;
 pub mod cron_workflow;
+pub mod gateway;
 pub mod template;
 pub mod workflow;
 pub mod workflow_event_binding;
@@ -19,14 +20,15 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "argoproj.io/v1alpha1";
 
 /// Every kind that this program provides.
-/// `admit_binding` looks at bindings before they are stored.
-pub fn all(admit_binding: Admit) -> Vec<Provided> {
+/// `admit_binding` and `admit_gateway` look at objects before they are stored.
+pub fn all(admit_binding: Admit, admit_gateway: Admit) -> Vec<Provided> {
     vec![
         workflow::provided(),
         workflow_template::provided(),
         cluster_workflow_template::provided(),
         cron_workflow::provided(),
         workflow_event_binding::provided(admit_binding),
+        gateway::provided(admit_gateway),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Keeps the bindings ready for dispatch, and says in their status whether they are.
 
-use super::follow::{Change, follow};
+use crate::follow::{Change, Target, follow};
 use crate::kube_api::{Api, Clients, path};
 use crate::route::{Binding, Bindings};
 use arc_swap::ArcSwap;
@@ -69,7 +69,7 @@ pub async fn run(clients: Arc<Clients>, live: Arc<Live>) {
     let (tell, told) = mpsc::unbounded_channel();
     tokio::spawn(conditions(api.clone(), told));
     let mut fresh: HashSet<(String, String)> = HashSet::new();
-    follow(api, "workfloweventbindings", "WorkflowEventBinding", "", |change| {
+    follow(api, Target::ours("workfloweventbindings", "WorkflowEventBinding"), |change| {
         let mut set = (*live.now()).clone();
         let mut version = 0;
         let complete = matches!(change, Change::Complete);

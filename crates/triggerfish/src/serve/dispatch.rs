@@ -118,6 +118,9 @@ impl Dispatcher {
                 return Ok(out);
             }
         };
+        if event.origin.as_ref().is_some_and(|o| !o.bindings) {
+            return Ok(out);
+        }
         let asked = bindings.ask(&event.namespace, &facts);
         (out.more_not_matched, out.more_failed) = (asked.more_not_matched, asked.more_failed);
         for (binding, decision) in asked.told {

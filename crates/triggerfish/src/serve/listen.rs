@@ -60,6 +60,16 @@ pub fn tls(pki: &apiserver::Pki) -> Result<Arc<ServerConfig>, String> {
     Ok(Arc::new(config))
 }
 
+/// TLS with a certificate and key that somebody brings, both PEM.
+pub fn own_tls(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, String> {
+    let fail = |e: &dyn std::fmt::Display| format!("the certificate or its key cannot be used: {e}");
+    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|e| fail(&e))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| fail(&e))?;
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).map_err(|e| fail(&e))?;
+    Ok(Arc::new(config))
+}
+
 /// Serves until `stop` changes, then lets open requests finish within `grace`.
 pub async fn serve<S, B>(
     listener: TcpListener,

@@ -3,7 +3,8 @@
 pub mod bindings;
 pub mod directory;
 pub mod dispatch;
-mod follow;
+pub mod doors;
+pub mod gateways;
 pub mod listen;
 mod manifests;
 pub mod pods;
@@ -32,6 +33,8 @@ pub struct Options {
     pub kube_address: String,
     /// REST, pages and metrics; plain HTTP and TLS.
     pub http_address: String,
+    /// Where the ports of webhook gateways are opened.
+    pub gateway_address: std::net::IpAddr,
     pub engine: Engine,
     pub manifests: Option<PathBuf>,
     /// Events that may wait for dispatch; none is as many as the disk holds.
@@ -71,7 +74,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         InvalidExpressions::Refuse => crate::route::admit,
         InvalidExpressions::Warn => crate::route::admit_with_warnings,
     };
-    let server = ApiServer::open(config, crate::kind::all(admit))?;
+    let server = ApiServer::open(config, crate::kind::all(admit, crate::gateway::admit))?;
     let bus = Arc::new(Bus::open(
         &directory.path.join("bus.db"),
         bus::Options { queue: options.queue, ..bus::Options::default() },
@@ -97,11 +100,12 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
 
     let live = Arc::new(bindings::Live::of_instance(&options.instance_id));
     let waiting = Arc::new(Waiting::default());
+    let recorder = Arc::new(recorder::Recorder::start(clients.component("recorder")));
     let dispatcher = Arc::new(Dispatcher {
         bus: bus.clone(),
         clients: clients.clone(),
         live: live.clone(),
-        recorder: Arc::new(recorder::Recorder::start(clients.component("recorder"))),
+        recorder: recorder.clone(),
         workers: options.workers.max(1),
         instance_id: options.instance_id.clone(),
         waiting: waiting.clone(),
@@ -117,6 +121,15 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         ready: AtomicBool::new(false),
     });
 
+    let doors = doors::Doors::new(options.gateway_address, tls.clone(), options.grace);
+    let gateways = gateways::Controller {
+        api: clients.component("gateway-controller"),
+        clients: clients.clone(),
+        bus: bus.clone(),
+        open: doors.opener(),
+        recorder,
+    };
+    tokio::spawn(gateways.run());
     tokio::spawn(bindings::run(clients.clone(), live));
     let dispatching = tokio::spawn(dispatcher.run(stopped.clone()));
     if !options.without_engine {
@@ -130,7 +143,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         let state = state.clone();
         move |request: axum::extract::Request| api::handle(state.clone(), request)
     });
-    let doors = [
+    let ports = [
         tokio::spawn(listen::serve(
             kube,
             Speaks::TlsOnly,
@@ -149,9 +162,9 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     tracing::info!("stopping: no new requests are taken, what is in hand is finished");
     state.ready.store(false, Ordering::Relaxed);
     let _ = stop.send(true);
-    for door in doors {
-        // A door that failed has said so.
-        let _ = door.await;
+    for port in ports {
+        // One that failed has said so.
+        let _ = port.await;
     }
     let _ = tokio::time::timeout(options.grace, dispatching).await;
     if !pods.stop(options.grace).await {

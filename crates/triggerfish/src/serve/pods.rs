@@ -1,7 +1,7 @@
 //! The kubelet's part: starts Pods that are assigned to this host, reports how they go on, ends them when told.
 
-use super::follow::{Change, follow};
 use crate::clock;
+use crate::follow::{Change, Target, follow};
 use crate::kube_api::{Api, Clients, path};
 use crate::runtime::logs::{Logs, Wanted};
 use crate::runtime::{self, Ended, Engine, Handle, Place, Signal};
@@ -60,7 +60,7 @@ impl Pods {
                 }
             }
         });
-        follow(self.api.clone(), "pods", "Pod", "", |change| {
+        follow(self.api.clone(), Target::core("pods", "Pod"), |change| {
             // The receiver lives as long as this.
             let _ = tell.send(change);
         })

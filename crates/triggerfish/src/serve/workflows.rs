@@ -1,6 +1,6 @@
 //! The workflow controller: plans each workflow when it or one of its Pods changes, or when its time has come.
 
-use super::follow::{Change, follow};
+use crate::follow::{Change, Target, follow};
 use crate::kube_api::{Api, Clients, path};
 use crate::workflow::{self, Command, POD_LABEL, PodFact, Stored};
 use jiff::Timestamp;
@@ -57,7 +57,7 @@ impl Controller {
         let me = self.clone();
         tokio::spawn(async move {
             let api = me.api.clone();
-            follow(api, "pods", "Pod", POD_LABEL, |change| match change {
+            follow(api, Target::core("pods", "Pod").labelled(POD_LABEL), |change| match change {
                 Change::Applied(pod) => me.clone().pod(&pod, false),
                 Change::Deleted(pod) => me.clone().pod(&pod, true),
                 Change::Complete => drop(pods_ready.try_send(())),
@@ -70,9 +70,7 @@ impl Controller {
         let me = self.clone();
         follow(
             self.api.clone(),
-            "workflows",
-            "Workflow",
-            "workflows.argoproj.io/completed!=true",
+            Target::ours("workflows", "Workflow").labelled("workflows.argoproj.io/completed!=true"),
             |change| match change {
                 Change::Applied(w) => me.clone().changed(w),
                 Change::Deleted(w) => me.gone(&w),

@@ -42,6 +42,8 @@ fn dispatch_case(v: &Value) -> Result<(), String> {
         namespace: text("namespace"),
         discriminator: text("discriminator"),
         metadata: metadata.map(|(k, v)| (k, serde_json::from_value(v).unwrap())).collect(),
+        origin: None,
+        base64: false,
         caller: Caller::default(),
     };
     let (mut failures, mut made) = (0, Vec::<Value>::new());

@@ -1,0 +1,34 @@
+//! What is wrong or doubtful about a gateway, told when it is applied.
+
+use apiserver::{Admitted, FieldError};
+use serde_json::Value;
+
+/// Fields that are read and have no effect yet, and why.
+const LATER: [(&str, &str); 5] = [
+    (
+        "/spec/watchers/sensors",
+        "spec.watchers.sensors: sensors do not run yet; events are kept in the log and reach bindings",
+    ),
+    (
+        "/spec/watchers/gateways",
+        "spec.watchers.gateways: events are not sent on to other gateways yet; they are kept in the log",
+    ),
+    ("/spec/rpcPort", "spec.rpcPort: custom gateways over gRPC do not run yet"),
+    ("/spec/processorPort", "spec.processorPort: custom gateways over gRPC do not run yet"),
+    ("/spec/httpServerPort", "spec.httpServerPort: custom gateways over HTTP do not run yet"),
+];
+
+pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
+    let mut out = Admitted::default();
+    let text = |p: &str| new.pointer(p).and_then(Value::as_str).unwrap_or("");
+    if text("/spec/type").is_empty() {
+        let why = "say what the gateway's events are called, such as webhook or calendar";
+        out.errors.push(FieldError::required("spec.type", why));
+    }
+    if text("/spec/configMap").is_empty() && text("/spec/eventSource").is_empty() {
+        out.warnings.push("spec.configMap: no ConfigMap is named, so the gateway is idle".into());
+    }
+    let given = |p: &str| new.pointer(p).is_some_and(|v| !v.is_null() && *v != Value::Array(Vec::new()));
+    out.warnings.extend(LATER.iter().filter(|(p, _)| given(p)).map(|(_, why)| (*why).to_owned()));
+    out
+}

@@ -1,0 +1,153 @@
+//! AMQP 0-9-1: messages of an exchange, acknowledged when they are on disk.
+
+use super::outlet::{Emission, Outlet, pump};
+use super::secret::{Basic, Tls};
+use super::{Failure, Kind, Source, settings};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::uri::AMQPUri;
+use lapin::{Connection, ConnectionProperties, ExchangeKind};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub const KIND: Kind = Kind {
+    name: "amqp",
+    read,
+    example: "url: amqp://127.0.0.1:5672\nexchangeName: orders\nexchangeType: fanout\nroutingKey: new\n",
+};
+
+/// Messages that the broker may deliver before their acknowledgements.
+const PREFETCH: u16 = 256;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Settings {
+    url: String,
+    exchange_name: String,
+    exchange_type: String,
+    routing_key: String,
+    /// A durable queue of this name keeps what comes while nothing runs here. Without one, the queue is the connection's.
+    queue: Option<String>,
+    auth: Option<Basic>,
+    tls: Option<Tls>,
+    #[serde(default, rename = "jsonBody")]
+    _json_body: bool,
+    /// Pauses between tries are the same for all sources here.
+    #[serde(default, alias = "connectionBackoff", rename = "backoff")]
+    _backoff: Value,
+}
+
+struct Amqp {
+    settings: Settings,
+    uri: AMQPUri,
+    kind: ExchangeKind,
+}
+
+fn read(v: &Value) -> Result<Arc<dyn Source>, String> {
+    let s: Settings = settings(v)?;
+    let uri: AMQPUri =
+        s.url.parse().map_err(|e| format!("url: it is no address of a broker, such as amqp://127.0.0.1:5672: {e}"))?;
+    let kind = match s.exchange_type.as_str() {
+        "direct" => ExchangeKind::Direct,
+        "fanout" => ExchangeKind::Fanout,
+        "topic" => ExchangeKind::Topic,
+        "headers" => ExchangeKind::Headers,
+        other => return Err(format!("exchangeType: {other:?} is none of direct, fanout, topic, headers")),
+    };
+    Ok(Arc::new(Amqp { settings: s, uri, kind }))
+}
+
+impl Source for Amqp {
+    fn run<'a>(&'a self, out: &'a Outlet) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let connection = self.connect(out).await?;
+            let deliveries = self.deliveries(&connection).await.map_err(|e| Failure::lost("the broker", e))?;
+            out.running();
+            let deliveries = deliveries.map(|d| d.map_err(|e| Failure::lost("the connection", e)));
+            pump(out, deliveries, emission, |d: Delivery| async move {
+                d.acker
+                    .ack(BasicAckOptions::default())
+                    .await
+                    .map(drop)
+                    .map_err(|e| Failure::lost("cannot acknowledge", e))
+            })
+            .await?;
+            Err(Failure::Lost("the connection ended".into()))
+        })
+    }
+}
+
+impl Amqp {
+    async fn connect(&self, out: &Outlet) -> Result<Connection, Failure> {
+        let s = &self.settings;
+        let mut uri = self.uri.clone();
+        if let Some(a) = &s.auth {
+            uri.authority.userinfo.username = a.username.value(out).await?;
+            uri.authority.userinfo.password = a.password.value(out).await?;
+        }
+        let mut tls = lapin::tcp::OwnedTLSConfig::default();
+        if let Some(ca) = s.tls.as_ref().and_then(|t| t.ca_cert.as_ref()) {
+            tls.cert_chain = Some(ca.value(out).await?);
+        }
+        let properties = ConnectionProperties::default()
+            .with_connection_name(format!("triggerfish {}/{}", out.gateway.name, out.configuration).into());
+        // The address may hold a password: the error of the library does not.
+        let wrong = |e| Failure::lost("cannot connect", e);
+        let runtime = lapin::runtime::default_runtime().map_err(wrong)?;
+        Connection::connect_uri_with_config(uri, properties, tls, runtime).await.map_err(wrong)
+    }
+
+    /// Declares what the document says, binds, and consumes.
+    async fn deliveries(&self, connection: &Connection) -> lapin::Result<lapin::Consumer> {
+        let s = &self.settings;
+        let channel = connection.create_channel().await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        channel
+            .exchange_declare(s.exchange_name.as_str().into(), self.kind.clone(), durable, FieldTable::default())
+            .await?;
+        let options = QueueDeclareOptions {
+            durable: s.queue.is_some(),
+            exclusive: s.queue.is_none(),
+            ..QueueDeclareOptions::default()
+        };
+        let name = s.queue.clone().unwrap_or_default();
+        let queue = channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await?;
+        channel
+            .queue_bind(
+                queue.name().clone(),
+                s.exchange_name.as_str().into(),
+                s.routing_key.as_str().into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
+        channel
+            .basic_consume(queue.name().clone(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
+            .await
+    }
+}
+
+fn emission(d: &Delivery) -> Emission {
+    let p = &d.properties;
+    let metadata = BTreeMap::from([
+        ("exchange".to_owned(), vec![d.exchange.to_string()]),
+        ("routing-key".to_owned(), vec![d.routing_key.to_string()]),
+    ]);
+    Emission {
+        data: d.data.clone(),
+        content_type: p.content_type().as_ref().map(ToString::to_string).unwrap_or_default(),
+        time: p.timestamp().and_then(|t| jiff::Timestamp::from_second(t as i64).ok()),
+        identity: p.message_id().as_ref().map(ToString::to_string),
+        metadata,
+        ..Emission::default()
+    }
+}

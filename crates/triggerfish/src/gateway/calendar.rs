@@ -1,0 +1,210 @@
+//! Calendars: events at points in time, by a cron schedule or an interval, with dates that are left out.
+
+use super::outlet::{Emission, Outlet};
+use super::{Failure, Kind, Source, settings};
+use crate::cron::{Schedule, Seconds, Syntax, time_zone};
+use futures_util::future::BoxFuture;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub const KIND: Kind = Kind { name: "calendar", read, example: "schedule: 30 * * * *\n" };
+
+/// The clock is looked at this often: it may be set, and a machine may sleep.
+const LOOK: Duration = Duration::from_secs(30);
+/// Firings that may be left out in a row before a calendar counts as never firing again.
+const LEFT_OUT: usize = 600_000;
+/// Firings that were missed are made up for when they are not older than this.
+const CATCH_UP: SignedDuration = SignedDuration::from_hours(24);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Settings {
+    schedule: Option<String>,
+    interval: Option<String>,
+    /// RFC 5545 lines: instants that are left out, or days where only dates are given.
+    #[serde(default)]
+    recurrence: Vec<String>,
+    /// The same lines; whole days are left out, as Argo Events has it.
+    #[serde(default)]
+    exclusion_dates: Vec<String>,
+    #[serde(default)]
+    timezone: String,
+    user_payload: Option<Value>,
+    metadata: Option<Value>,
+    #[serde(default)]
+    catch_up: CatchUp,
+}
+
+/// What becomes of firings that were missed while nothing ran.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum CatchUp {
+    None,
+    /// The newest of the last 24 hours fires.
+    #[default]
+    Last,
+    /// All of the last 24 hours fire.
+    All,
+}
+
+#[derive(Debug)]
+enum When {
+    Schedule(Schedule),
+    Every(SignedDuration),
+}
+
+/// A calendar: when it fires.
+#[derive(Debug)]
+pub struct Calendar {
+    when: When,
+    zone: TimeZone,
+    instants: Vec<Timestamp>,
+    days: Vec<Date>,
+    payload: Option<Value>,
+    catch_up: CatchUp,
+}
+
+fn read(v: &Value) -> Result<Arc<dyn Source>, String> {
+    Ok(Arc::new(Calendar::read(v)?))
+}
+
+impl Calendar {
+    pub fn read(v: &Value) -> Result<Self, String> {
+        let s: Settings = settings(v)?;
+        let syntax = Syntax { seconds: Seconds::Optional, descriptors: false };
+        let filled = |t: &Option<String>| t.clone().filter(|t| !t.is_empty());
+        let when = match (filled(&s.schedule), filled(&s.interval)) {
+            (Some(text), _) => When::Schedule(Schedule::parse(&text, syntax).map_err(|e| format!("schedule: {e}"))?),
+            (None, Some(text)) => {
+                let every = crate::clock::duration(&text).map_err(|e| format!("interval: {e}"))?;
+                if every < SignedDuration::from_millis(10) {
+                    return Err(format!("interval: {text:?} is too short: the shortest is 10ms"));
+                }
+                When::Every(every)
+            }
+            (None, None) => return Err("give a schedule (five cron fields) or an interval (such as 10s)".into()),
+        };
+        let zone = time_zone(&s.timezone).map_err(|e| format!("timezone: {e}"))?;
+        let (mut instants, mut days) = (Vec::new(), Vec::new());
+        for line in &s.recurrence {
+            exclusions(line, &mut instants, &mut days).map_err(|e| format!("recurrence: {e}"))?;
+        }
+        let mut of_days = Vec::new();
+        for line in &s.exclusion_dates {
+            exclusions(line, &mut of_days, &mut days).map_err(|e| format!("exclusionDates: {e}"))?;
+        }
+        days.extend(of_days.iter().map(|t| t.to_zoned(TimeZone::UTC).date()));
+        Ok(Calendar { when, zone, instants, days, payload: s.user_payload.or(s.metadata), catch_up: s.catch_up })
+    }
+
+    /// The first firing after an instant.
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        let mut at = after;
+        for _ in 0..LEFT_OUT {
+            at = match &self.when {
+                When::Schedule(s) => s.next(at, &self.zone)?,
+                When::Every(d) if d.as_secs() == 0 => at.checked_add(*d).ok()?,
+                // On whole seconds.
+                When::Every(d) => Timestamp::from_second(at.as_second())
+                    .ok()?
+                    .checked_add(SignedDuration::from_secs(d.as_secs()))
+                    .ok()?,
+            };
+            let day = at.to_zoned(self.zone.clone());
+            if self.days.contains(&day.date()) {
+                // A schedule goes on after the day; an interval is stepped through, so that it keeps its rhythm.
+                if let When::Schedule(_) = self.when {
+                    let tomorrow = day.date().tomorrow().ok()?.to_zoned(self.zone.clone()).ok()?;
+                    at = tomorrow.timestamp().checked_sub(SignedDuration::from_nanos(1)).ok()?;
+                }
+            } else if !self.instants.contains(&at) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// The firing to go on with, of those after the last one: missed ones as `catchUp` says.
+    fn due(&self, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let since = last.max(now.checked_sub(CATCH_UP).unwrap_or(last));
+        match self.catch_up {
+            CatchUp::None => self.next(now),
+            CatchUp::All => self.next(since),
+            CatchUp::Last => {
+                let mut newest = self.next(since)?;
+                while let Some(later) = self.next(newest).filter(|t| *t <= now) {
+                    newest = later;
+                }
+                Some(newest)
+            }
+        }
+    }
+}
+
+impl Source for Calendar {
+    fn run<'a>(&'a self, out: &'a Outlet) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let begun = Timestamp::now();
+            let known = out.position()?.and_then(|p| p.parse::<Timestamp>().ok());
+            let mut next = match known {
+                Some(last) => self.due(last, begun),
+                None => self.next(begun),
+            };
+            out.running();
+            while let Some(at) = next {
+                wait(at).await;
+                let mut data = json!({"eventTime": crate::clock::text(at)});
+                if let Some(p) = &self.payload {
+                    data["userPayload"] = p.clone();
+                }
+                // The instant is the identity: however often it is come to, it fires once.
+                out.emit_patiently(Emission {
+                    data: data.to_string().into_bytes(),
+                    content_type: "application/json".into(),
+                    time: Some(at),
+                    identity: Some(at.to_string()),
+                    position: Some(at.to_string()),
+                    ..Emission::default()
+                })
+                .await;
+                next = self.next(at);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Waits until the clock shows an instant, even when the clock is set meanwhile.
+async fn wait(at: Timestamp) {
+    loop {
+        let rest = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+        if rest.is_zero() {
+            return;
+        }
+        tokio::time::sleep(rest.min(LOOK)).await;
+    }
+}
+
+/// `EXDATE:20181225T090000Z,20190101T090000Z` or `EXDATE;VALUE=DATE:20181225`.
+fn exclusions(line: &str, instants: &mut Vec<Timestamp>, days: &mut Vec<Date>) -> Result<(), String> {
+    let rest = line.strip_prefix("EXDATE").ok_or_else(|| {
+        format!("{line:?}: only EXDATE lines are taken here; say when it fires by schedule or interval")
+    })?;
+    let (_, list) =
+        rest.split_once(':').ok_or_else(|| format!("{line:?}: after EXDATE a colon and dates are expected"))?;
+    for part in list.split(',') {
+        let wrong = || format!("{part:?}: expected an instant such as 20181225T090000Z, or a day such as 20181225");
+        if let Some(text) = part.strip_suffix('Z') {
+            let at = DateTime::strptime("%Y%m%dT%H%M%S", text).map_err(|_| wrong())?;
+            instants.push(TimeZone::UTC.to_timestamp(at).map_err(|_| wrong())?);
+        } else {
+            days.push(Date::strptime("%Y%m%d", part).map_err(|_| wrong())?);
+        }
+    }
+    Ok(())
+}

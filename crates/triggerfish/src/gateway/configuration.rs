@@ -1,0 +1,183 @@
+//! From a Gateway and its ConfigMap to configurations: which source each one is, and what is wrong with it.
+
+use super::{Kind, SOURCES, Source};
+use crate::event::Caller;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The largest configuration that is read, in bytes.
+const LARGEST: usize = 64 * 1024;
+/// Other words for sources: types, prefixes and images of the original.
+const ALIASES: [(&str, &str); 4] =
+    [("k8s", "resource"), ("http", "webhook"), ("rabbitmq", "amqp"), ("cron", "calendar")];
+
+/// What counts of a Gateway object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gateway {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub generation: i64,
+    /// What its events are called.
+    pub event_type: String,
+    pub config_map: String,
+    /// Discriminators for bindings; an empty one stands for the configuration's name. None: bindings do not watch.
+    pub bindings: Option<Vec<String>>,
+    /// Names of the images of its Pod.
+    images: Vec<String>,
+    service_account: String,
+}
+
+impl Gateway {
+    pub fn read(o: &Value) -> Self {
+        let text = |p: &str| o.pointer(p).and_then(Value::as_str).unwrap_or("").to_owned();
+        let first = |places: &[&str]| places.iter().map(|p| text(p)).find(|t| !t.is_empty()).unwrap_or_default();
+        let containers =
+            ["/spec/deploySpec/containers", "/spec/deploySpec/spec/containers", "/spec/template/spec/containers"];
+        let images = containers
+            .iter()
+            .filter_map(|p| o.pointer(p)?.as_array())
+            .flatten()
+            .filter_map(|c| Some(c.get("image")?.as_str()?.to_owned()))
+            .collect();
+        let bindings = o.pointer("/spec/watchers/bindings").and_then(Value::as_array).filter(|l| !l.is_empty());
+        Gateway {
+            namespace: text("/metadata/namespace"),
+            name: text("/metadata/name"),
+            uid: text("/metadata/uid"),
+            generation: o.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
+            event_type: text("/spec/type"),
+            config_map: first(&["/spec/configMap", "/spec/eventSource"]),
+            bindings: bindings.map(|l| {
+                l.iter().map(|b| b.get("discriminator").and_then(Value::as_str).unwrap_or("").to_owned()).collect()
+            }),
+            images,
+            service_account: first(&[
+                "/spec/deploySpec/serviceAccountName",
+                "/spec/deploySpec/spec/serviceAccountName",
+                "/spec/template/serviceAccountName",
+                "/spec/template/spec/serviceAccountName",
+            ]),
+        }
+    }
+
+    /// Whether what runs may go on when the object is now the other one.
+    pub fn means_the_same(&self, other: &Gateway) -> bool {
+        Gateway { generation: other.generation, ..self.clone() } == *other
+    }
+
+    /// As whom it reads objects, and as whom its events start workflows.
+    pub fn caller(&self) -> Caller {
+        let account = if self.service_account.is_empty() { "default" } else { &self.service_account };
+        Caller {
+            name: format!("system:serviceaccount:{}:{account}", self.namespace),
+            uid: String::new(),
+            groups: vec![
+                "system:serviceaccounts".into(),
+                format!("system:serviceaccounts:{}", self.namespace),
+                "system:authenticated".into(),
+            ],
+        }
+    }
+
+    /// The source of its configurations whose names do not say it.
+    fn kind(&self) -> Option<&'static Kind> {
+        known(&self.event_type).or_else(|| {
+            // `argoproj/webhook-gateway:v0.5`
+            self.images.iter().find_map(|i| known(i.rsplit('/').next()?.split(':').next()?.strip_suffix("-gateway")?))
+        })
+    }
+}
+
+/// A configuration that can run.
+#[derive(Clone)]
+pub struct Configuration {
+    pub name: String,
+    pub kind: &'static Kind,
+    pub source: Arc<dyn Source>,
+    /// What it says; two that say the same are the same, however they are written.
+    pub settings: Value,
+}
+
+/// One entry of a ConfigMap.
+pub enum Entry {
+    Runs(Configuration),
+    Broken { name: String, why: String },
+}
+
+fn known(word: &str) -> Option<&'static Kind> {
+    let word = word.to_ascii_lowercase();
+    let name = ALIASES.iter().find(|(alias, _)| *alias == word).map_or(word.as_str(), |(_, name)| name);
+    SOURCES.iter().find(|k| k.name == name)
+}
+
+/// All entries of a gateway's ConfigMap, by name.
+pub fn entries(gateway: &Gateway, data: &BTreeMap<String, String>) -> Vec<Entry> {
+    let parsed: Vec<(&String, Result<Value, String>)> = data.iter().map(|(n, text)| (n, parse(text))).collect();
+    // A port of its own entry is that of all webhooks: `port: "12000"`, or an entry with nothing but a port.
+    let port = parsed.iter().find_map(|(name, v)| shared_port(name, v.as_ref().ok()?));
+    let mut out = Vec::new();
+    for (name, value) in parsed {
+        if value.as_ref().is_ok_and(|v| shared_port(name, v).is_some()) {
+            continue;
+        }
+        out.push(match value.and_then(|v| configuration(gateway, name, v, port.as_ref())) {
+            Ok(c) => Entry::Runs(c),
+            Err(why) => Entry::Broken { name: name.clone(), why },
+        });
+    }
+    out
+}
+
+fn parse(text: &str) -> Result<Value, String> {
+    if text.len() > LARGEST {
+        return Err(format!("a configuration has at most {LARGEST} bytes, this one {}", text.len()));
+    }
+    serde_saphyr::from_str::<Value>(text)
+        .map_err(|e| format!("no YAML: {}", e.to_string().lines().next().unwrap_or("")))
+}
+
+fn shared_port(name: &str, v: &Value) -> Option<Value> {
+    match v {
+        Value::String(_) | Value::Number(_) if name == "port" => Some(v.clone()),
+        Value::Object(o) if o.len() == 1 => o.get("port").cloned(),
+        _ => None,
+    }
+}
+
+fn configuration(gateway: &Gateway, name: &str, mut v: Value, port: Option<&Value>) -> Result<Configuration, String> {
+    let prefix = name.split_once('.').and_then(|(p, _)| known(p));
+    let Some(kind) = prefix.or_else(|| gateway.kind()) else {
+        let names: Vec<&str> = SOURCES.iter().map(|k| k.name).collect();
+        return Err(format!(
+            "it does not say what its source is: begin the name with one of {} (such as {}.{name}), or make it the gateway's type",
+            names.join(", "),
+            names[0]
+        ));
+    };
+    let Some(o) = v.as_object_mut() else {
+        return Err(format!("expected settings such as:\n{}", kind.example));
+    };
+    // The first form of streams had them one level deeper.
+    if let Some(Value::Object(inner)) = o.remove("attributes") {
+        for (k, x) in inner {
+            if o.insert(k.clone(), x).is_some() {
+                return Err(format!("attributes.{k}: it is also given outside of attributes; give it once"));
+            }
+        }
+    }
+    if kind.name == "webhook"
+        && let Some(port) = port
+    {
+        o.entry("port").or_insert(port.clone());
+    }
+    let source = (kind.read)(&v)?;
+    Ok(Configuration { name: name.to_owned(), kind, source, settings: json!([kind.name, v]) })
+}
+
+/// The id of a configuration in its gateway's status: FNV-1a of its name and text, 32 bits, in decimal digits.
+pub fn node_id(name: &str, text: &str) -> String {
+    let hash = |h: u32, b: u8| (h ^ u32::from(b)).wrapping_mul(16_777_619);
+    name.bytes().chain(text.bytes()).fold(2_166_136_261, hash).to_string()
+}

@@ -1,0 +1,137 @@
+//! MQTT 3.1.1: messages of a topic, acknowledged when they are on disk. The session outlives the connection.
+
+use super::outlet::{Emission, Outlet, pump};
+use super::secret::{Basic, Tls};
+use super::{Failure, Kind, Source, settings};
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeReasonCode, Transport};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub const KIND: Kind = Kind { name: "mqtt", read, example: "url: tcp://127.0.0.1:1883\ntopic: foo\n" };
+
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// The largest packet, in bytes; a larger one ends the connection.
+const PACKET: usize = 8 * 1024 * 1024;
+/// Messages that the broker may send before their acknowledgements.
+const IN_FLIGHT: usize = 256;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Settings {
+    url: String,
+    topic: String,
+    /// One that belongs to this configuration when there is none.
+    #[serde(alias = "clientID")]
+    client_id: Option<String>,
+    /// 0, 1 or 2.
+    #[serde(default = "at_least_once", alias = "qoS")]
+    qos: u8,
+    auth: Option<Basic>,
+    tls: Option<Tls>,
+    #[serde(default, rename = "jsonBody")]
+    _json_body: bool,
+    /// Pauses between tries are the same for all sources here.
+    #[serde(default, alias = "connectionBackoff", rename = "backoff")]
+    _backoff: Value,
+}
+
+fn at_least_once() -> u8 {
+    1
+}
+
+struct Mqtt {
+    settings: Settings,
+    host: String,
+    port: u16,
+    encrypted: bool,
+    qos: QoS,
+}
+
+fn read(v: &Value) -> Result<Arc<dyn Source>, String> {
+    let s: Settings = settings(v)?;
+    let wrong =
+        || format!("url: {:?} is no address of a broker, such as tcp://127.0.0.1:1883 or ssl://broker:8883", s.url);
+    let (scheme, rest) = s.url.split_once("://").unwrap_or(("tcp", &s.url));
+    let encrypted = match scheme {
+        "tcp" | "mqtt" => s.tls.is_some(),
+        "ssl" | "tls" | "mqtts" => true,
+        _ => return Err(wrong()),
+    };
+    let uri: http::Uri = format!("http://{}", rest.trim_end_matches('/')).parse().map_err(|_| wrong())?;
+    let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(wrong)?.to_owned();
+    let port = uri.port_u16().unwrap_or(if encrypted { 8883 } else { 1883 });
+    if !rumqttc::valid_filter(&s.topic) {
+        return Err(format!("topic: {:?} is no topic, such as sensors/+/temperature", s.topic));
+    }
+    let qos = rumqttc::qos(s.qos).map_err(|_| format!("qos: {} is none of 0, 1, 2", s.qos))?;
+    if s.client_id.as_ref().is_some_and(|id| id.is_empty() || id.starts_with(' ')) {
+        return Err("clientId: leave it out, and one is generated".into());
+    }
+    Ok(Arc::new(Mqtt { settings: s, host, port, encrypted, qos }))
+}
+
+impl Source for Mqtt {
+    fn run<'a>(&'a self, out: &'a Outlet) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let s = &self.settings;
+            // The same after every restart: the broker keeps messages for it.
+            let generated = || format!("triggerfish-{}", super::configuration::node_id(&out.key(), ""));
+            let mut options = MqttOptions::new(s.client_id.clone().unwrap_or_else(generated), &self.host, self.port);
+            options
+                .set_keep_alive(KEEP_ALIVE)
+                .set_clean_session(false)
+                .set_manual_acks(true)
+                .set_max_packet_size(PACKET, PACKET);
+            if let Some(a) = &s.auth {
+                options.set_credentials(a.username.value(out).await?, a.password.value(out).await?);
+            }
+            if self.encrypted {
+                let client = s.tls.clone().unwrap_or_default().client(out).await?;
+                options.set_transport(Transport::tls_with_config(client.into()));
+            }
+            let (client, events) = AsyncClient::new(options, IN_FLIGHT * 2);
+            client.subscribe(&s.topic, self.qos).await.map_err(|e| Failure::lost("cannot subscribe", e))?;
+            let messages = Box::pin(messages(events, out));
+            pump(out, messages, emission, |m: Publish| {
+                let client = client.clone();
+                async move { client.ack(&m).await.map_err(|e| Failure::lost("cannot acknowledge", e)) }
+            })
+            .await
+        })
+    }
+}
+
+/// What the broker publishes, until the connection is lost.
+fn messages(events: EventLoop, out: &Outlet) -> impl futures_util::Stream<Item = Result<Publish, Failure>> {
+    stream::unfold(events, move |mut events| async move {
+        loop {
+            let item = match events.poll().await {
+                Err(e) => Err(Failure::lost("the connection", e)),
+                Ok(Event::Incoming(Packet::Publish(p))) => Ok(p),
+                Ok(Event::Incoming(Packet::SubAck(a))) => {
+                    if a.return_codes.contains(&SubscribeReasonCode::Failure) {
+                        Err(Failure::Lost("the broker refuses the subscription".into()))
+                    } else {
+                        out.running();
+                        continue;
+                    }
+                }
+                Ok(_) => continue,
+            };
+            return Some((item, events));
+        }
+    })
+}
+
+fn emission(m: &Publish) -> Emission {
+    let metadata = BTreeMap::from([
+        ("topic".to_owned(), vec![m.topic.clone()]),
+        ("retain".to_owned(), vec![m.retain.to_string()]),
+    ]);
+    Emission { data: m.payload.to_vec(), metadata, ..Emission::default() }
+}

@@ -1,0 +1,224 @@
+//! How a source hands over what it received: an event is on disk when it returns.
+
+use super::door::Open;
+use super::{Failure, Gateway};
+use crate::bus::{Bus, Refused};
+use crate::event::{Event, Origin};
+use crate::kube_api::Api;
+use futures_util::stream::{FuturesOrdered, Stream, StreamExt};
+use jiff::Timestamp;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Between two tries to store an event: the log is full, or the disk refuses.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a source received.
+#[derive(Debug, Clone, Default)]
+pub struct Emission {
+    pub data: Vec<u8>,
+    /// Its media type as the sender said it; guessed from the bytes when it is empty.
+    pub content_type: String,
+    /// When it happened, where the source knows it.
+    pub time: Option<Timestamp>,
+    /// What a repeat of it is recognised by, within this configuration.
+    pub identity: Option<String>,
+    /// What the source has come to with it, to go on from after a restart.
+    pub position: Option<String>,
+    /// What expressions see as `metadata`.
+    pub metadata: BTreeMap<String, Vec<String>>,
+    /// The sender's own attributes, where what it sent was a CloudEvent.
+    pub attributes: Attributes,
+}
+
+/// Attributes of a CloudEvent that its sender gave.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Attributes {
+    pub id: Option<String>,
+    pub source: Option<String>,
+    pub kind: Option<String>,
+    pub subject: Option<String>,
+}
+
+/// How a configuration is getting on; read while it runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub running: AtomicBool,
+    pub events: AtomicU64,
+    /// Milliseconds since 1970; 0: none yet.
+    pub last_event: AtomicI64,
+    pub repeated: AtomicU64,
+}
+
+/// Where one configuration's events go.
+#[derive(Clone)]
+pub struct Outlet {
+    pub gateway: Arc<Gateway>,
+    pub configuration: String,
+    pub bus: Arc<Bus>,
+    /// The Kubernetes API, as the gateway's service account.
+    pub api: Api,
+    /// Opens endpoints.
+    pub open: Open,
+    pub progress: Arc<Progress>,
+    /// Told when progress should be looked at.
+    pub changed: Arc<Notify>,
+}
+
+impl Outlet {
+    /// Says that the source is connected.
+    pub fn running(&self) {
+        if !self.progress.running.swap(true, Ordering::AcqRel) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// What keeps this configuration apart from others: for positions, identities and names at brokers.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.gateway.uid, self.configuration)
+    }
+
+    /// How far this configuration had come.
+    pub fn position(&self) -> Result<Option<String>, Failure> {
+        self.bus.position(&self.key()).map_err(|e| Failure::lost("the event log", e))
+    }
+
+    /// Stores an event for each discriminator; true when it was known already.
+    pub async fn emit(&self, e: Emission) -> Result<bool, Refused> {
+        let anyone = [String::new()];
+        let discriminators = self.gateway.bindings.as_deref().unwrap_or(&anyone);
+        let mut repeated = true;
+        for (n, discriminator) in discriminators.iter().enumerate() {
+            let discriminator = if discriminator.is_empty() { &self.configuration } else { discriminator };
+            let mut identity = e.identity.as_ref().map(|i| format!("gateway\0{}\0{i}", self.key()));
+            if n > 0
+                && let Some(i) = &mut identity
+            {
+                i.push_str(&format!("\0{n}"));
+            }
+            let last = n + 1 == discriminators.len();
+            let position = e.position.clone().filter(|_| last).map(|p| (self.key(), p));
+            let accepted = self.bus.append_at(self.event(&e, discriminator, n)?, identity, position).await?;
+            repeated &= accepted.repeated;
+        }
+        if repeated {
+            self.progress.repeated.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.progress.events.fetch_add(1, Ordering::Relaxed);
+            self.progress.last_event.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+        }
+        Ok(repeated)
+    }
+
+    /// Stores an event, however long it takes: its broker keeps what comes after it meanwhile.
+    pub async fn emit_patiently(&self, e: Emission) -> bool {
+        let mut pause = PAUSE;
+        loop {
+            match self.emit(e.clone()).await {
+                Ok(repeated) => return repeated,
+                Err(why) => tracing::warn!(
+                    gateway = self.gateway.name,
+                    configuration = self.configuration,
+                    ?why,
+                    "an event cannot be stored; trying again"
+                ),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn event(&self, e: &Emission, discriminator: &str, n: usize) -> Result<Event, Refused> {
+        let g = &self.gateway;
+        let (data, content_type, base64) = data(&e.data, &e.content_type).map_err(Refused::Storage)?;
+        let given = e.attributes.id.clone().filter(|_| n == 0);
+        Ok(Event {
+            id: given.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
+            source: e.attributes.source.clone().unwrap_or_else(|| {
+                format!("/apis/argoproj.io/v1alpha1/namespaces/{}/gateways/{}", g.namespace, g.name)
+            }),
+            kind: e.attributes.kind.clone().unwrap_or_else(|| g.event_type.clone()),
+            subject: e.attributes.subject.clone().unwrap_or_else(|| self.configuration.clone()),
+            time: crate::clock::precise(e.time.unwrap_or_else(Timestamp::now)),
+            datacontenttype: content_type,
+            data,
+            namespace: g.namespace.clone(),
+            discriminator: discriminator.to_owned(),
+            metadata: e.metadata.clone(),
+            caller: g.caller(),
+            origin: Some(Origin {
+                gateway: g.name.clone(),
+                configuration: self.configuration.clone(),
+                bindings: g.bindings.is_some(),
+            }),
+            base64,
+        })
+    }
+}
+
+/// Data as JSON, its media type, and whether it is base64. Text is a JSON string; bytes that are no text are base64.
+fn data(raw: &[u8], content_type: &str) -> Result<(Option<Box<RawValue>>, String, bool), String> {
+    let of = |v: Value| RawValue::from_string(v.to_string()).map_err(|e| e.to_string());
+    if raw.is_empty() {
+        let kind = if content_type.is_empty() { "application/json" } else { content_type };
+        return Ok((None, kind.to_owned(), false));
+    }
+    let media = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let may_be_json = media.is_empty() || media == "application/json" || media.ends_with("+json");
+    if may_be_json && let Ok(v) = serde_json::from_slice::<Box<RawValue>>(raw) {
+        let kind = if content_type.is_empty() { "application/json" } else { content_type };
+        return Ok((Some(v), kind.to_owned(), false));
+    }
+    if let Ok(text) = std::str::from_utf8(raw) {
+        let kind = if may_be_json { "text/plain" } else { content_type };
+        return Ok((Some(of(text.into())?), kind.to_owned(), false));
+    }
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.encode(raw);
+    let kind = if may_be_json { "application/octet-stream" } else { content_type };
+    Ok((Some(of(text.into())?), kind.to_owned(), true))
+}
+
+/// Messages of one configuration that are on their way to the disk, at most.
+const AT_ONCE: usize = 256;
+
+/// Stores what a stream brings, many at once and in its order, and acknowledges each when it is on disk.
+/// Ends with the stream, or with its first error.
+pub async fn pump<M, S, A>(
+    out: &Outlet,
+    mut stream: S,
+    read: impl Fn(&M) -> Emission,
+    acknowledge: impl Fn(M) -> A,
+) -> Result<(), Failure>
+where
+    S: Stream<Item = Result<M, Failure>> + Unpin,
+    A: Future<Output = Result<(), Failure>>,
+{
+    let mut going = FuturesOrdered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(stored) = going.next(), if !going.is_empty() => acknowledge(stored).await?,
+            // A full pipeline takes nothing: what waits, waits at the broker.
+            item = stream.next(), if going.len() < AT_ONCE => {
+                let Some(message) = item else { break };
+                let message = message?;
+                let emission = read(&message);
+                going.push_back(async move {
+                    out.emit_patiently(emission).await;
+                    message
+                });
+            }
+        }
+    }
+    while let Some(stored) = going.next().await {
+        acknowledge(stored).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,375 @@
+//! The gateway controller: follows gateways and their ConfigMaps, runs every configuration, starts again what was lost, and
+//! writes what became of each into the gateway's status.
+
+use super::recorder::Recorder;
+use crate::bus::Bus;
+use crate::follow::{Change, Target, follow};
+use crate::gateway::configuration::{entries, node_id};
+use crate::gateway::door::Open;
+use crate::gateway::{Entry, Failure, Gateway, Outlet, Progress, Source};
+use crate::kube_api::{Api, Clients, path};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+/// Between two starts of a source that was lost: from, and at most. Half of it is left to chance.
+const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A source that ran for so long starts again at once.
+const STEADY: Duration = Duration::from_secs(60);
+/// How often counters reach the status.
+const COUNTERS: Duration = Duration::from_secs(5);
+
+type Key = (String, String);
+
+pub struct Controller {
+    pub api: Api,
+    pub clients: Arc<Clients>,
+    pub bus: Arc<Bus>,
+    pub open: Open,
+    pub recorder: Arc<Recorder>,
+}
+
+/// What the followers tell the controller.
+enum Told {
+    Gateway(Change),
+    ConfigMap(Change),
+}
+
+/// A gateway that is known, and its configurations.
+struct Known {
+    gateway: Arc<Gateway>,
+    started: String,
+    nodes: BTreeMap<String, Node>,
+    /// The status as it was last written.
+    written: Value,
+}
+
+/// One configuration.
+struct Node {
+    id: String,
+    settings: Value,
+    state: Arc<Mutex<State>>,
+    progress: Arc<Progress>,
+    started: String,
+    /// None where it is broken.
+    task: Option<JoinHandle<()>>,
+}
+
+/// How a configuration is, beside whether it is connected.
+#[derive(Debug, Clone, PartialEq)]
+struct State {
+    phase: &'static str,
+    message: String,
+    since: String,
+}
+
+impl State {
+    fn now(phase: &'static str, message: impl Into<String>) -> Self {
+        State { phase, message: message.into(), since: crate::clock::now_text() }
+    }
+}
+
+impl Controller {
+    pub async fn run(self) {
+        // Bounded by the number of gateways and ConfigMaps: one entry for each change until it is taken up.
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let (api, tell_maps) = (self.api.clone(), tell.clone());
+        tokio::spawn(follow(self.api.clone(), Target::ours("gateways", "Gateway"), move |c| {
+            // The receiver lives as long as the program.
+            let _ = tell.send(Told::Gateway(c));
+        }));
+        tokio::spawn(follow(api, Target::core("configmaps", "ConfigMap"), move |c| {
+            let _ = tell_maps.send(Told::ConfigMap(c));
+        }));
+        let changed = Arc::new(Notify::new());
+        let mut known: HashMap<Key, Known> = HashMap::new();
+        let mut fresh = Vec::new();
+        let mut counters = tokio::time::interval(COUNTERS);
+        loop {
+            tokio::select! {
+                Some(t) = told.recv() => match t {
+                    Told::Gateway(Change::Restart) => fresh.clear(),
+                    Told::Gateway(Change::Applied(o)) => {
+                        fresh.push(key(&o));
+                        self.gateway(&mut known, &o, &changed).await;
+                    }
+                    Told::Gateway(Change::Deleted(o)) => stop(known.remove(&key(&o))).await,
+                    Told::Gateway(Change::Complete) => {
+                        let gone: Vec<Key> = known.keys().filter(|k| !fresh.contains(k)).cloned().collect();
+                        for k in gone {
+                            stop(known.remove(&k)).await;
+                        }
+                    }
+                    Told::ConfigMap(Change::Applied(o)) => self.config_map(&mut known, &o, data(&o), &changed).await,
+                    Told::ConfigMap(Change::Deleted(o)) => self.config_map(&mut known, &o, BTreeMap::new(), &changed).await,
+                    Told::ConfigMap(Change::Restart | Change::Complete) => {}
+                },
+                () = changed.notified() => {}
+                _ = counters.tick() => {}
+            }
+            // Statuses are written when nothing is waiting to change them again.
+            if told.is_empty() {
+                for k in known.values_mut() {
+                    self.write(k).await;
+                }
+            }
+        }
+    }
+
+    async fn gateway(&self, known: &mut HashMap<Key, Known>, o: &Value, changed: &Arc<Notify>) {
+        let gateway = Gateway::read(o);
+        let key = key(o);
+        let before = known.get(&key).map(|k| k.gateway.clone());
+        if before.as_deref().is_some_and(|b| *b == gateway) {
+            return;
+        }
+        let same_meaning = before.is_some_and(|b| b.means_the_same(&gateway));
+        if !same_meaning {
+            stop(known.remove(&key)).await;
+        }
+        let entry = known.entry(key).or_insert_with(|| Known {
+            gateway: Arc::new(gateway.clone()),
+            started: crate::clock::now_text(),
+            nodes: BTreeMap::new(),
+            written: o["status"].clone(),
+        });
+        entry.gateway = Arc::new(gateway);
+        let data = self.read_config_map(&entry.gateway).await;
+        self.reconcile(entry, &data, changed).await;
+    }
+
+    /// The ConfigMap as it is now; empty while it does not exist.
+    async fn read_config_map(&self, g: &Gateway) -> BTreeMap<String, String> {
+        if g.config_map.is_empty() {
+            return BTreeMap::new();
+        }
+        match self.api.get(&path("configmaps", &g.namespace, &g.config_map)).await {
+            Ok(o) => data(&o),
+            Err(e) => {
+                tracing::debug!(gateway = g.name, error = %e, "the gateway is idle: its ConfigMap cannot be read");
+                BTreeMap::new()
+            }
+        }
+    }
+
+    async fn config_map(
+        &self,
+        known: &mut HashMap<Key, Known>,
+        o: &Value,
+        data: BTreeMap<String, String>,
+        changed: &Arc<Notify>,
+    ) {
+        let (namespace, name) = key(o);
+        for k in known.values_mut().filter(|k| k.gateway.namespace == namespace && k.gateway.config_map == name) {
+            self.reconcile(k, &data, changed).await;
+        }
+    }
+
+    /// Makes what runs what the ConfigMap says: what is stale stops first, what means the same goes on.
+    async fn reconcile(&self, k: &mut Known, data: &BTreeMap<String, String>, changed: &Arc<Notify>) {
+        let mut wanted = BTreeMap::new();
+        for e in entries(&k.gateway, data) {
+            let name = match &e {
+                Entry::Runs(c) => c.name.clone(),
+                Entry::Broken { name, .. } => name.clone(),
+            };
+            wanted.insert(name, e);
+        }
+        let stale: Vec<String> = k
+            .nodes
+            .iter()
+            .filter(|(name, n)| !matches!(wanted.get(*name), Some(Entry::Runs(c)) if n.task.is_some() && c.settings == n.settings))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in stale {
+            if let Some(n) = k.nodes.remove(&name) {
+                halt(n).await;
+            }
+        }
+        for (name, e) in wanted {
+            let id = node_id(&name, data.get(&name).map_or("", String::as_str));
+            if let Some(n) = k.nodes.get_mut(&name) {
+                n.id = id;
+                continue;
+            }
+            let node = match e {
+                Entry::Runs(c) => self.start(&k.gateway, id, &c.name, c.source, c.settings, changed),
+                Entry::Broken { why, .. } => {
+                    self.report(&k.gateway, &name, &why);
+                    Node {
+                        id,
+                        settings: Value::Null,
+                        state: Arc::new(Mutex::new(State::now("Error", why))),
+                        progress: Arc::default(),
+                        started: crate::clock::now_text(),
+                        task: None,
+                    }
+                }
+            };
+            k.nodes.insert(name, node);
+        }
+    }
+
+    fn start(
+        &self,
+        gateway: &Arc<Gateway>,
+        id: String,
+        name: &str,
+        source: Arc<dyn Source>,
+        settings: Value,
+        changed: &Arc<Notify>,
+    ) -> Node {
+        let progress = Arc::new(Progress::default());
+        let state = Arc::new(Mutex::new(State::now("Initialized", "")));
+        let outlet = Outlet {
+            gateway: gateway.clone(),
+            configuration: name.to_owned(),
+            bus: self.bus.clone(),
+            api: self.clients.as_caller(&gateway.caller()),
+            open: self.open.clone(),
+            progress: progress.clone(),
+            changed: changed.clone(),
+        };
+        let task = tokio::spawn(supervise(source, outlet, state.clone(), self.recorder.clone()));
+        Node { id, settings, state, progress, started: crate::clock::now_text(), task: Some(task) }
+    }
+
+    fn report(&self, g: &Gateway, configuration: &str, why: &str) {
+        report(&self.recorder, g, configuration, why);
+    }
+
+    /// Writes a gateway's status if it is not what was written before.
+    async fn write(&self, k: &mut Known) {
+        let status = status(k);
+        if status == k.written {
+            return;
+        }
+        let mut patch = status.clone();
+        // What is gone has to be said in a merge patch.
+        for id in k.written["nodes"].as_object().into_iter().flat_map(Map::keys) {
+            if patch["nodes"].get(id).is_none() {
+                patch["nodes"][id] = Value::Null;
+            }
+        }
+        let g = &k.gateway;
+        let place = path("gateways", &g.namespace, &g.name);
+        if k.written["phase"] != status["phase"] {
+            let labels = json!({"metadata": {"labels": {"gateway-name": g.name, "gateways.argoproj.io/phase": status["phase"]}}});
+            if let Err(e) = self.api.merge_blindly(&place, &labels).await {
+                tracing::debug!(gateway = g.name, error = %e, "could not label a gateway");
+            }
+        }
+        match self.api.merge_blindly(&format!("{place}/status"), &json!({"status": patch})).await {
+            Err(e) if e.code != 404 => {
+                tracing::debug!(gateway = g.name, error = %e, "could not write a gateway's status")
+            }
+            _ => k.written = status,
+        }
+    }
+}
+
+/// Runs a source for as long as it is wanted, with pauses that grow while it is lost.
+async fn supervise(source: Arc<dyn Source>, outlet: Outlet, state: Arc<Mutex<State>>, recorder: Arc<Recorder>) {
+    let mut pause = PAUSE;
+    loop {
+        let begun = tokio::time::Instant::now();
+        let ended = source.run(&outlet).await;
+        let was_connected = outlet.progress.running.swap(false, Ordering::AcqRel);
+        let (now, again) = match ended {
+            Ok(()) => (State::now("Completed", ""), false),
+            Err(Failure::Wrong(why)) => (State::now("Error", why), false),
+            Err(Failure::Lost(why)) => (State::now("Error", why), true),
+        };
+        let changed = {
+            let mut state = state.lock().unwrap_or_else(|e| e.into_inner());
+            let changed = state.message != now.message || was_connected;
+            if changed {
+                *state = now.clone();
+            }
+            changed
+        };
+        if changed && now.phase == "Error" {
+            report(&recorder, &outlet.gateway, &outlet.configuration, &now.message);
+        }
+        outlet.changed.notify_one();
+        if !again {
+            return;
+        }
+        if was_connected && begun.elapsed() >= STEADY {
+            pause = PAUSE;
+        }
+        // Half by chance: a thousand configurations do not come back to a broker in one moment.
+        let chance = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
+        tokio::time::sleep(pause.mul_f64(0.5 + chance / 2.0)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn report(recorder: &Recorder, g: &Gateway, configuration: &str, why: &str) {
+    tracing::warn!(gateway = g.name, configuration, why, "a configuration is in error");
+    let about = json!({"apiVersion": crate::kind::API_VERSION, "kind": "Gateway", "namespace": g.namespace, "name": g.name, "uid": g.uid});
+    recorder.warn(&about, "ConfigurationError", &format!("{configuration}: {why}"));
+}
+
+async fn halt(mut n: Node) {
+    if let Some(task) = n.task.take() {
+        task.abort();
+        // Ports and connections are free when it has ended.
+        let _ = task.await;
+    }
+}
+
+async fn stop(k: Option<Known>) {
+    for (_, n) in k.into_iter().flat_map(|k| k.nodes) {
+        halt(n).await;
+    }
+}
+
+/// The status of a gateway as it is now.
+fn status(k: &Known) -> Value {
+    let mut nodes = Map::new();
+    let (mut running, mut error) = (0, None);
+    for (name, n) in &k.nodes {
+        let state = n.state.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let connected = n.progress.running.load(Ordering::Acquire);
+        let (phase, message) = if connected { ("Running", String::new()) } else { (state.phase, state.message) };
+        running += i32::from(phase == "Running" || phase == "Completed");
+        if phase == "Error" && error.is_none() {
+            error = Some(format!("{name}: {message}"));
+        }
+        let mut node = json!({
+            "id": n.id, "name": name, "displayName": name, "phase": phase, "message": message, "startedAt": n.started,
+            "updateTime": state.since, "events": n.progress.events.load(Ordering::Relaxed),
+        });
+        let last = n.progress.last_event.load(Ordering::Relaxed);
+        if let Some(t) = Timestamp::from_millisecond(last).ok().filter(|_| last > 0) {
+            node["lastEvent"] = json!(crate::clock::text(t));
+        }
+        nodes.insert(n.id.clone(), node);
+    }
+    json!({
+        "phase": if error.is_some() { "Error" } else { "Running" },
+        "message": error.unwrap_or_default(),
+        "ready": format!("{running}/{}", k.nodes.len()),
+        "startedAt": k.started,
+        "observedGeneration": k.gateway.generation,
+        "nodes": nodes,
+    })
+}
+
+fn key(o: &Value) -> Key {
+    let text = |p: &str| o.pointer(p).and_then(Value::as_str).unwrap_or("").to_owned();
+    (text("/metadata/namespace"), text("/metadata/name"))
+}
+
+/// The entries of a ConfigMap.
+fn data(o: &Value) -> BTreeMap<String, String> {
+    let entries = o["data"].as_object().into_iter().flatten();
+    entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+}
