@@ -165,24 +165,27 @@ impl Outlet {
 /// Data as JSON, its media type, and whether it is base64. Text is a JSON string; bytes that are no text are base64.
 fn data(raw: &[u8], content_type: &str) -> Result<(Option<Box<RawValue>>, String, bool), String> {
     let of = |v: Value| RawValue::from_string(v.to_string()).map_err(|e| e.to_string());
-    if raw.is_empty() {
-        let kind = if content_type.is_empty() { "application/json" } else { content_type };
-        return Ok((None, kind.to_owned(), false));
-    }
     let media = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    let may_be_json = media.is_empty() || media == "application/json" || media.ends_with("+json");
-    if may_be_json && let Ok(v) = serde_json::from_slice::<Box<RawValue>>(raw) {
-        let kind = if content_type.is_empty() { "application/json" } else { content_type };
+    // What curl says of any body when it is told nothing.
+    let unsaid = media.is_empty() || media == "application/x-www-form-urlencoded";
+    let json = media == "application/json" || media.ends_with("+json");
+    let said = |default: &str| if unsaid || json { default.to_owned() } else { content_type.to_owned() };
+    if raw.is_empty() {
+        return Ok((None, said("application/json"), false));
+    }
+    if (unsaid || json)
+        && let Ok(v) = serde_json::from_slice::<Box<RawValue>>(raw)
+    {
+        let kind = if json { content_type } else { "application/json" };
         return Ok((Some(v), kind.to_owned(), false));
     }
     if let Ok(text) = std::str::from_utf8(raw) {
-        let kind = if may_be_json { "text/plain" } else { content_type };
+        let kind = if media.is_empty() || json { "text/plain" } else { content_type };
         return Ok((Some(of(text.into())?), kind.to_owned(), false));
     }
     use base64::Engine;
     let text = base64::engine::general_purpose::STANDARD.encode(raw);
-    let kind = if may_be_json { "application/octet-stream" } else { content_type };
-    Ok((Some(of(text.into())?), kind.to_owned(), true))
+    Ok((Some(of(text.into())?), said("application/octet-stream"), true))
 }
 
 /// Messages of one configuration that are on their way to the disk, at most.

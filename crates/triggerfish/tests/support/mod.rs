@@ -1,6 +1,8 @@
 //! A real server for tests: the built program on ports and a directory of its own, and plain HTTP to talk to it.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod peers;
+
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;

@@ -1,6 +1,8 @@
 //! Stories through the front door: the real program, real clients, real files, real signals.
 #![allow(clippy::unwrap_used)]
 
+mod gateways;
+#[path = "../support/mod.rs"]
 mod support;
 
 use serde_json::{Value, json};
@@ -9,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 use support::{Answer, Output, Server, eventually};
 
-const HELLO: &str = include_str!("../../../examples/hello.yaml");
+const HELLO: &str = include_str!("../../../../examples/hello.yaml");
 
 /// An account that may do everything in `argo`, and its token.
 fn admin(server: &Server) -> String {

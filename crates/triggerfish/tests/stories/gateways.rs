@@ -1,0 +1,389 @@
+//! Gateways: seed 003's snippets against real brokers, edits while they run, and what becomes of what is wrong.
+
+use crate::support::peers::{self, NatsClient, free_port};
+use crate::support::{Output, Server, eventually, request};
+use crate::{HELLO, admin, workflows};
+use serde_json::{Value, json};
+use std::process::Command;
+
+/// A gateway of the namespace `argo` whose events start the example's workflow.
+fn gateway(server: &Server, name: &str, entries: &[(&str, &str)]) {
+    let data: serde_json::Map<String, Value> = entries.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
+    let map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "argo"}, "data": data});
+    let gateway = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Gateway", "metadata": {"name": name, "namespace": "argo"},
+        "spec": {"configMap": name, "type": "test", "version": "1.0", "watchers": {"bindings": [{}]},
+            "deploySpec": {"containers": [{"name": "events", "image": "argoproj/test-gateway"}], "serviceAccountName": "all"}}});
+    server.apply(&format!("{map}\n---\n{gateway}"));
+}
+
+fn shown(server: &Server, name: &str) -> Value {
+    let out = server.cli(&["get", "gateway", name, "-n", "argo", "-o", "json"]);
+    serde_json::from_str(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", out.stdout, out.stderr))
+}
+
+/// Waits until a configuration is in a phase; its node.
+fn node(server: &Server, gateway: &str, configuration: &str, phase: &str) -> Value {
+    eventually(&format!("{configuration} is {phase}"), || {
+        let g = shown(server, gateway);
+        let nodes = g["status"]["nodes"].as_object()?.clone();
+        nodes.into_iter().map(|(_, n)| n).find(|n| n["name"] == configuration && n["phase"] == phase)
+    })
+}
+
+fn events(server: &Server, token: &str) -> Vec<Value> {
+    server.get("/api/v1/event-records/argo?limit=500", token).json()["items"].as_array().unwrap().clone()
+}
+
+/// Waits until a configuration has brought so many events; their payloads, oldest first.
+fn payloads(server: &Server, token: &str, configuration: &str, n: usize) -> Vec<Value> {
+    let of = |e: &Value| (e["configuration"] == configuration).then(|| e["payload"].clone());
+    let mut found = eventually(&format!("{n} events of {configuration}"), || {
+        let all: Vec<Value> = events(server, token).iter().filter_map(of).collect();
+        (all.len() >= n).then_some(all)
+    });
+    found.reverse();
+    found
+}
+
+fn send(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let answer = request(&format!("127.0.0.1:{port}"), method, path, headers, body.as_bytes());
+    (answer.status, answer.text())
+}
+
+#[test]
+fn a_webhook_of_seed_003_starts_a_workflow() {
+    let server = Server::start(&[]);
+    let token = admin(&server);
+    server.apply(HELLO);
+    let port = free_port();
+    // The snippet of the document, with a port that is free.
+    let (shared, foo) = (port.to_string(), "endpoint: \"/foo\"\nmethod: \"POST\"\n");
+    gateway(
+        &server,
+        "hooks",
+        &[
+            ("port", &shared),
+            ("webhook.fooConfig", foo),
+            ("webhook.barConfig", "endpoint: \"/bar\"\nmethod: \"POST\"  \n"),
+        ],
+    );
+    node(&server, "hooks", "webhook.barConfig", "Running");
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "-d", r#"{"message": "from a hook"}"#, &format!("http://localhost:{port}/foo")]);
+    let out = Output::of(curl);
+    assert_eq!((out.ok, out.stdout.as_str()), (true, "Success"), "{}", out.stderr);
+    let made = eventually("a workflow", || workflows(&server, &token).first().cloned());
+    assert_eq!(made["spec"]["arguments"]["parameters"][0]["value"], "from a hook");
+    assert_eq!(send(port, "GET", "/foo", &[], ""), (400, "Error".into()));
+    assert_eq!(send(port, "POST", "/none", &[], "").0, 404);
+    assert_eq!(send(port, "POST", "/bar", &[], &"x".repeat(2 << 20)).0, 413);
+    // The record says where it came from, and the headers are there for expressions.
+    let record = events(&server, &token).into_iter().find(|e| e["configuration"] == "webhook.fooConfig").unwrap();
+    assert_eq!(record["gateway"], "hooks");
+    assert_eq!(record["metadata"][":path"], json!(["/foo"]));
+    let columns = server.cli(&["get", "gateways", "-n", "argo"]).stdout;
+    assert!(columns.contains("READY") && columns.contains("2/2"), "{columns}");
+}
+
+#[test]
+fn a_webhook_can_ask_for_a_token_or_a_signature() {
+    let server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    server.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: hook, namespace: argo}\nstringData: {token: open-sesame, hmac: very-secret}\n");
+    let port = free_port();
+    let bearer = format!("port: {port}\nendpoint: /bearer\nmethod: POST\nauthSecret: {{name: hook, key: token}}\n");
+    let signed =
+        format!("port: {port}\nendpoint: /signed\nmethod: POST\nhmac: {{secret: {{name: hook, key: hmac}}}}\n");
+    gateway(&server, "guarded", &[("webhook.bearer", &bearer), ("webhook.signed", &signed)]);
+    node(&server, "guarded", "webhook.bearer", "Running");
+    node(&server, "guarded", "webhook.signed", "Running");
+    for wrong in [&[][..], &[("Authorization", "Bearer wrong")], &[("Authorization", "Bearer ")]] {
+        assert_eq!(send(port, "POST", "/bearer", wrong, "{}").0, 401, "{wrong:?}");
+    }
+    assert_eq!(send(port, "POST", "/bearer", &[("Authorization", "Bearer open-sesame")], "{}").0, 200);
+    // printf '{"a":1}' | openssl dgst -sha256 -hmac very-secret
+    let good = "sha256=b80efbcce5bab92bd90da9c55297d3d4dcca08abc2c4b82a4c8b7f1d56aa5f88";
+    let bad = good.replace('b', "c");
+    assert_eq!(send(port, "POST", "/signed", &[("X-Hub-Signature-256", &bad)], r#"{"a":1}"#).0, 401);
+    let real = Command::new("sh")
+        .args(["-c", "printf '{\"a\":1}' | openssl dgst -sha256 -hmac very-secret -r | cut -d' ' -f1"])
+        .output()
+        .unwrap();
+    let real = format!("sha256={}", String::from_utf8_lossy(&real.stdout).trim());
+    assert_eq!(send(port, "POST", "/signed", &[("X-Hub-Signature-256", &real)], r#"{"a":1}"#).0, 200);
+    assert_eq!(payloads(&server, &token, "webhook.signed", 1), [json!({"a": 1})]);
+    assert!(!server.cli(&["get", "gateway", "guarded", "-n", "argo", "-o", "yaml"]).stdout.contains("very-secret"));
+}
+
+#[test]
+fn a_cloud_event_keeps_its_attributes_and_a_repeat_is_recognised() {
+    let server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    let port = free_port();
+    gateway(&server, "ce", &[("webhook.in", &format!("port: {port}\nendpoint: /\nmethod: POST\n"))]);
+    node(&server, "ce", "webhook.in", "Running");
+    let structured = r#"{"specversion":"1.0","id":"e-1","source":"/shop","type":"order","data":{"n":1}}"#;
+    let kind = [("Content-Type", "application/cloudevents+json")];
+    let binary = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "e-1"),
+        ("ce-source", "/shop"),
+        ("ce-type", "order"),
+        ("Content-Type", "application/json"),
+    ];
+    assert_eq!(send(port, "POST", "/", &kind, structured).0, 200);
+    assert_eq!(send(port, "POST", "/", &binary, r#"{"n":1}"#).0, 200, "the same event in the other mode");
+    assert_eq!(send(port, "POST", "/", &[("Content-Type", "text/plain")], "plain words").0, 200);
+    assert_eq!(send(port, "POST", "/", &kind, "{}").0, 400);
+    assert_eq!(payloads(&server, &token, "webhook.in", 2), [json!({"n": 1}), json!("plain words")]);
+    let first = events(&server, &token).into_iter().find(|e| e["id"] == "e-1").unwrap();
+    assert_eq!(first["source"], "/shop");
+}
+
+#[test]
+fn edits_take_effect_while_the_gateway_runs_and_leave_the_rest_alone() {
+    let server = Server::start(&["--without-engine"]);
+    admin(&server);
+    let port = free_port();
+    let hook = |path: &str| format!("port: {port}\nendpoint: {path}\nmethod: POST\n");
+    gateway(&server, "live", &[("webhook.a", &hook("/a")), ("webhook.b", &hook("/b"))]);
+    let kept = node(&server, "live", "webhook.a", "Running");
+    assert_eq!(send(port, "POST", "/b", &[], "1").0, 200);
+    // The same in other words, one changed, one new, one that says nothing that makes sense.
+    let same = format!("# nothing but a comment\nmethod:   POST\nendpoint: \"/a\"\nport: {port}\n");
+    gateway(
+        &server,
+        "live",
+        &[
+            ("webhook.a", &same),
+            ("webhook.b", &hook("/moved")),
+            ("webhook.c", &hook("/c")),
+            ("webhook.d", "endpont: /d\n"),
+        ],
+    );
+    let broken = node(&server, "live", "webhook.d", "Error");
+    assert!(broken["message"].as_str().unwrap().contains("port"), "{broken}");
+    node(&server, "live", "webhook.c", "Running");
+    eventually("the new endpoint answers", || (send(port, "POST", "/moved", &[], "1").0 == 200).then_some(()));
+    assert_eq!(send(port, "POST", "/b", &[], "1").0, 404);
+    assert_eq!(node(&server, "live", "webhook.a", "Running")["startedAt"], kept["startedAt"], "it never stopped");
+    let g = shown(&server, "live");
+    assert_eq!((&g["status"]["phase"], &g["status"]["ready"]), (&json!("Error"), &json!("3/4")));
+    // Without its ConfigMap the gateway is idle; with it, it is back.
+    assert!(server.cli(&["delete", "configmap", "live", "-n", "argo"]).ok);
+    eventually("nothing listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_err().then_some(()));
+    gateway(&server, "live", &[("webhook.a", &hook("/a"))]);
+    eventually("it answers again", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+        (send(port, "POST", "/a", &[], "1").0 == 200).then_some(())
+    });
+    assert!(server.cli(&["delete", "gateway", "live", "-n", "argo"]).ok);
+    eventually("nothing listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_err().then_some(()));
+}
+
+#[test]
+fn a_calendar_fires_once_for_each_instant_whatever_happens() {
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    gateway(
+        &server,
+        "clock",
+        &[
+            ("calendar.fooConfig", "interval: 1s\nuserPayload: {job: nightly}\n"),
+            ("calendar.barConfig", "schedule: 30 * * * *"),
+        ],
+    );
+    let two = payloads(&server, &token, "calendar.fooConfig", 2);
+    assert_eq!(two[0]["userPayload"], json!({"job": "nightly"}));
+    server.kill();
+    server.launch();
+    let all = payloads(&server, &token, "calendar.fooConfig", 4);
+    let mut instants: Vec<&str> = all.iter().map(|p| p["eventTime"].as_str().unwrap()).collect();
+    let fired = instants.len();
+    assert!(instants.is_sorted(), "{instants:?}");
+    instants.dedup();
+    assert_eq!(instants.len(), fired, "an instant fired twice");
+    node(&server, "clock", "calendar.barConfig", "Running");
+}
+
+#[test]
+fn objects_of_the_api_are_events_and_a_restart_tells_none_twice() {
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    // The snippet of the document; its group was lost there, so every group is searched.
+    let workflows = "namespace: argo\ngroup: \"\"\nversion: \"v1alpha1\"\nkind: \"Workflow\"\nfilter:\n  prefix: scripts-bash\n  labels:\n    team: one\n";
+    let maps = "namespace: argo\nversion: v1\nkind: ConfigMap\nfilter: {prefix: watched}\ntype: [MODIFIED, DELETED]\n";
+    gateway(&server, "objects", &[("resource.fooConfig", workflows), ("resource.maps", maps)]);
+    node(&server, "objects", "resource.fooConfig", "Running");
+    node(&server, "objects", "resource.maps", "Running");
+    let make = |name: &str, team: &str| {
+        server.apply(&format!("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {{name: {name}, namespace: argo, labels: {{team: {team}}}}}\nspec: {{entrypoint: m, templates: [{{name: m, container: {{image: x, command: [\"true\"]}}}}]}}\n"));
+    };
+    make("other", "one");
+    make("scripts-bash-2", "two");
+    make("scripts-bash-1", "one");
+    for value in ["1", "2"] {
+        server.apply(&format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: watched, namespace: argo}}\ndata: {{v: \"{value}\"}}\n"
+        ));
+    }
+    let found = payloads(&server, &token, "resource.fooConfig", 1);
+    assert_eq!(found[0]["metadata"]["name"], "scripts-bash-1");
+    assert_eq!(payloads(&server, &token, "resource.maps", 1)[0]["data"]["v"], "2", "the addition is not meant");
+    server.kill();
+    server.launch();
+    node(&server, "objects", "resource.maps", "Running");
+    assert!(server.cli(&["delete", "configmap", "watched", "-n", "argo"]).ok);
+    let maps = payloads(&server, &token, "resource.maps", 2);
+    assert_eq!(maps.len(), 2, "{maps:?}");
+    let kinds: Vec<Value> = events(&server, &token)
+        .iter()
+        .filter(|e| e["configuration"] == "resource.maps")
+        .map(|e| e["metadata"]["type"][0].clone())
+        .collect();
+    assert_eq!(kinds, ["DELETED", "MODIFIED"]);
+    assert_eq!(payloads(&server, &token, "resource.fooConfig", 1).len(), 1);
+}
+
+#[test]
+fn nats_messages_are_events_and_a_stream_goes_on_where_it_stopped() {
+    let Some(mut broker) = peers::nats() else { return };
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    let mut client = NatsClient::connect(broker.port);
+    let made =
+        client.request("$JS.API.STREAM.CREATE.orders", r#"{"name":"orders","subjects":["orders.>"],"storage":"file"}"#);
+    assert!(!made.contains("error"), "{made}");
+    // The snippet of the document: settings below `attributes`.
+    let core = format!("url: nats://127.0.0.1:{}\nattributes:\n  subject: foo\n", broker.port);
+    let stream = format!("url: nats://127.0.0.1:{}\nsubject: orders.>\njetstream: {{stream: orders}}\n", broker.port);
+    gateway(&server, "nats", &[("nats.fooConfig", &core), ("nats.orders", &stream)]);
+    node(&server, "nats", "nats.fooConfig", "Running");
+    node(&server, "nats", "nats.orders", "Running");
+    client.publish("foo", r#"{"n": 1}"#);
+    client.publish("orders.new", r#"{"order": 1}"#);
+    assert_eq!(payloads(&server, &token, "nats.fooConfig", 1), [json!({"n": 1})]);
+    payloads(&server, &token, "nats.orders", 1);
+    // What comes while the server is away, and after the broker was killed, is neither lost nor doubled.
+    server.kill();
+    client.publish("orders.new", r#"{"order": 2}"#);
+    server.launch();
+    payloads(&server, &token, "nats.orders", 2);
+    broker.kill();
+    node(&server, "nats", "nats.orders", "Error");
+    broker.launch();
+    NatsClient::connect(broker.port).publish("orders.new", r#"{"order": 3}"#);
+    node(&server, "nats", "nats.orders", "Running");
+    let orders = payloads(&server, &token, "nats.orders", 3);
+    assert_eq!(orders, [json!({"order": 1}), json!({"order": 2}), json!({"order": 3})]);
+}
+
+#[test]
+fn mqtt_messages_are_events_and_the_session_outlives_a_crash() {
+    let Some(broker) = peers::mosquitto() else { return };
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    // The snippet of the document: no client id.
+    let foo = format!("url: tcp://127.0.0.1:{}\nattributes:\n  topic: foo\n", broker.port);
+    gateway(&server, "mqtt", &[("mqtt.fooConfig", &foo)]);
+    node(&server, "mqtt", "mqtt.fooConfig", "Running");
+    let publish = |text: &str| {
+        let mut c = Command::new("mosquitto_pub");
+        c.args(["-p", &broker.port.to_string(), "-t", "foo", "-q", "1", "-m", text]);
+        let out = Output::of(c);
+        assert!(out.ok, "{}", out.stderr);
+    };
+    publish("21.5 degrees");
+    assert_eq!(payloads(&server, &token, "mqtt.fooConfig", 1), [json!("21.5 degrees")]);
+    server.kill();
+    publish(r#"{"n": 2}"#);
+    server.launch();
+    let all = payloads(&server, &token, "mqtt.fooConfig", 2);
+    assert_eq!(all, [json!("21.5 degrees"), json!({"n": 2})]);
+    assert_eq!(events(&server, &token)[0]["metadata"]["topic"], json!(["foo"]));
+}
+
+#[test]
+fn amqp_messages_are_events_and_a_durable_queue_keeps_them() {
+    let Some(broker) = peers::rabbitmq() else { return };
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    let url = format!("amqp://guest:guest@127.0.0.1:{}", broker.port);
+    // The snippet of the document.
+    let foo = format!(
+        "url: {url}\nattributes:\n  exchangeName: fooExchangeName\n  exchangeType: fanout\n  routingKey: fooRoutingKey\n"
+    );
+    let bar = format!(
+        "url: {url}\nexchangeName: barExchangeName\nexchangeType: direct\nroutingKey: barRoutingKey\nqueue: kept\n"
+    );
+    gateway(&server, "amqp", &[("amqp.fooConfig", &foo), ("amqp.barConfig", &bar)]);
+    node(&server, "amqp", "amqp.fooConfig", "Running");
+    node(&server, "amqp", "amqp.barConfig", "Running");
+    publish_amqp(&url, "fooExchangeName", "anything", "{\"n\": 1}");
+    publish_amqp(&url, "barExchangeName", "barRoutingKey", "{\"n\": 2}");
+    assert_eq!(payloads(&server, &token, "amqp.fooConfig", 1), [json!({"n": 1})]);
+    payloads(&server, &token, "amqp.barConfig", 1);
+    server.kill();
+    publish_amqp(&url, "barExchangeName", "barRoutingKey", "{\"n\": 3}");
+    server.launch();
+    assert_eq!(payloads(&server, &token, "amqp.barConfig", 2), [json!({"n": 2}), json!({"n": 3})]);
+    let text = server.cli(&["get", "gateway", "amqp", "-n", "argo", "-o", "yaml"]).stdout;
+    assert!(!text.contains("guest:guest"), "{text}");
+}
+
+/// Publishes a persistent message and waits for the broker's confirmation.
+fn publish_amqp(url: &str, exchange: &str, key: &str, body: &str) {
+    use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let connection = lapin::Connection::connect(url, lapin::ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let properties = lapin::BasicProperties::default().with_delivery_mode(2);
+        let sent = channel.basic_publish(
+            exchange.into(),
+            key.into(),
+            BasicPublishOptions::default(),
+            body.as_bytes(),
+            properties,
+        );
+        sent.await.unwrap().await.unwrap();
+    });
+}
+
+#[test]
+fn what_is_wrong_with_a_gateway_is_said_in_words() {
+    let server = Server::start(&["--without-engine"]);
+    admin(&server);
+    let port = free_port().to_string();
+    gateway(
+        &server,
+        "wrong",
+        &[
+            ("calendar.a", "schedule: 30 * * *\n"),
+            ("calendar.b", "schedule: 30 * * * *\ntimezone: Europe/Atlantis\n"),
+            ("mystery", "x: 1\n"),
+            ("mqtt.c", &format!("url: tcp://127.0.0.1:{port}\ntopic: foo\n")),
+            ("amqp.d", "url: amqp://127.0.0.1:5672\nexchangeName: a\nexchangeType: fan\nroutingKey: c\n"),
+            ("webhook.e", "endpoint: e\nmethod: POST\nport: 70000\n"),
+            ("resource.f", "version: v9\nkind: Nothing\n"),
+            ("nats.g", "url: [1, 2]\nsubject: a\n"),
+        ],
+    );
+    for (name, expected) in [
+        ("calendar.a", "schedule: expected 5 fields"),
+        ("calendar.b", "unknown time zone \"Europe/Atlantis\""),
+        ("mystery", "does not say what its source is"),
+        ("mqtt.c", "refused"),
+        ("amqp.d", "none of direct, fanout, topic, headers"),
+        ("webhook.e", "port: \"70000\" is no port"),
+        ("resource.f", "nothing that can be watched is served"),
+        ("nats.g", "url: invalid type"),
+    ] {
+        let n = node(&server, "wrong", name, "Error");
+        assert!(n["message"].as_str().unwrap().contains(expected), "{name}: {}", n["message"]);
+    }
+    let out = server.cli(&["get", "events", "-n", "argo"]).stdout;
+    assert!(out.contains("ConfigurationError"), "{out}");
+}

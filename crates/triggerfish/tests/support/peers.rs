@@ -1,0 +1,133 @@
+//! Real brokers on loopback, each with a port and a folder of its own; they end with the test.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use super::eventually;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A port that nobody uses now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub struct Peer {
+    child: Option<Child>,
+    command: Box<dyn Fn() -> Command>,
+    pub dir: tempfile::TempDir,
+    pub port: u16,
+}
+
+impl Peer {
+    fn start(program: &str, package: &str, make: impl Fn(&Path, u16) -> Command + 'static) -> Option<Peer> {
+        let found = std::env::var("PATH")
+            .unwrap_or_default()
+            .split(':')
+            .chain(["/usr/sbin", "/usr/lib/rabbitmq/bin"])
+            .any(|d| Path::new(d).join(program).is_file());
+        if !found {
+            println!("{program}: skipped, it is not installed; Debian's package {package} has it");
+            return None;
+        }
+        let dir = tempfile::Builder::new().prefix("triggerfish-peer-").tempdir().unwrap();
+        let (port, path) = (free_port(), dir.path().to_owned());
+        let mut peer = Peer { child: None, command: Box::new(move || make(&path, port)), dir, port };
+        peer.launch();
+        Some(peer)
+    }
+
+    pub fn launch(&mut self) {
+        let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
+        let mut c = (self.command)();
+        self.child = Some(c.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        eventually("the broker answers", || TcpStream::connect(("127.0.0.1", self.port)).ok());
+    }
+
+    /// As by `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut c) = self.child.take() {
+            let _ = c.kill();
+            let _ = c.wait();
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub fn nats() -> Option<Peer> {
+    Peer::start("nats-server", "nats-server", |dir, port| {
+        let mut c = Command::new("nats-server");
+        c.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(dir);
+        c
+    })
+}
+
+pub fn mosquitto() -> Option<Peer> {
+    Peer::start("mosquitto", "mosquitto", |dir, port| {
+        let file = dir.join("mosquitto.conf");
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\nautosave_interval 1\nautosave_on_changes true\nuser root\n",
+            dir.display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let sbin = Path::new("/usr/sbin/mosquitto");
+        let mut c = Command::new(if sbin.exists() { sbin } else { Path::new("mosquitto") });
+        c.arg("-c").arg(file);
+        c
+    })
+}
+
+pub fn rabbitmq() -> Option<Peer> {
+    let (distribution, epmd) = (free_port(), free_port());
+    let peer = Peer::start("rabbitmq-server", "rabbitmq-server", move |dir, port| {
+        let plugins = dir.join("enabled_plugins");
+        std::fs::write(&plugins, "[].").unwrap();
+        let mut c = Command::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
+        c.env("HOME", dir).env("RABBITMQ_MNESIA_BASE", dir.join("db")).env("RABBITMQ_LOG_BASE", dir.join("log.d"));
+        c.env("RABBITMQ_NODENAME", format!("tf{port}@localhost")).env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1");
+        c.env("RABBITMQ_NODE_PORT", port.to_string()).env("RABBITMQ_DIST_PORT", distribution.to_string());
+        c.env("ERL_EPMD_PORT", epmd.to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
+        c.env("RABBITMQ_CONF_ENV_FILE", "/dev/null").env("RABBITMQ_ENABLED_PLUGINS_FILE", plugins);
+        c
+    });
+    peer
+}
+
+/// A line-based client of NATS' own protocol.
+pub struct NatsClient(BufReader<TcpStream>);
+
+impl NatsClient {
+    pub fn connect(port: u16) -> Self {
+        let mut c = NatsClient(BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap()));
+        assert!(c.line().starts_with("INFO"));
+        c.send("CONNECT {\"verbose\":false,\"headers\":true}\r\nPING\r\n");
+        assert_eq!(c.line(), "PONG");
+        c
+    }
+    fn send(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+    /// Publishes and waits until the server has it.
+    pub fn publish(&mut self, subject: &str, payload: &str) {
+        self.send(&format!("PUB {subject} {}\r\n{payload}\r\nPING\r\n", payload.len()));
+        while self.line() != "PONG" {}
+    }
+    /// Asks, and returns the answer's payload.
+    pub fn request(&mut self, subject: &str, payload: &str) -> String {
+        self.send(&format!("SUB _INBOX.t 1\r\nPUB {subject} _INBOX.t {}\r\n{payload}\r\n", payload.len()));
+        while !self.line().starts_with("MSG") {}
+        let answer = self.line();
+        self.send("UNSUB 1\r\n");
+        answer
+    }
+}
