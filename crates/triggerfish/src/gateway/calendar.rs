@@ -63,8 +63,7 @@ enum When {
 pub struct Calendar {
     when: When,
     zone: TimeZone,
-    instants: Vec<Timestamp>,
-    days: Vec<Date>,
+    left_out: Exclusions,
     payload: Option<Value>,
     catch_up: CatchUp,
 }
@@ -90,16 +89,18 @@ impl Calendar {
             (None, None) => return Err("give a schedule (five cron fields) or an interval (such as 10s)".into()),
         };
         let zone = time_zone(&s.timezone).map_err(|e| format!("timezone: {e}"))?;
-        let (mut instants, mut days) = (Vec::new(), Vec::new());
+        let mut out = Exclusions::default();
         for line in &s.recurrence {
-            exclusions(line, &mut instants, &mut days).map_err(|e| format!("recurrence: {e}"))?;
+            out.read(line).map_err(|e| format!("recurrence: {e}"))?;
         }
-        let mut of_days = Vec::new();
+        let mut of_days = Exclusions::default();
         for line in &s.exclusion_dates {
-            exclusions(line, &mut of_days, &mut days).map_err(|e| format!("exclusionDates: {e}"))?;
+            of_days.read(line).map_err(|e| format!("exclusionDates: {e}"))?;
         }
-        days.extend(of_days.iter().map(|t| t.to_zoned(TimeZone::UTC).date()));
-        Ok(Calendar { when, zone, instants, days, payload: s.user_payload.or(s.metadata), catch_up: s.catch_up })
+        out.days.extend(of_days.days);
+        out.days.extend(of_days.instants.iter().map(|t| t.to_zoned(TimeZone::UTC).date()));
+        out.doubts.extend(of_days.doubts);
+        Ok(Calendar { when, zone, left_out: out, payload: s.user_payload.or(s.metadata), catch_up: s.catch_up })
     }
 
     /// The first firing after an instant.
@@ -108,21 +109,20 @@ impl Calendar {
         for _ in 0..LEFT_OUT {
             at = match &self.when {
                 When::Schedule(s) => s.next(at, &self.zone)?,
-                When::Every(d) if d.as_secs() == 0 => at.checked_add(*d).ok()?,
-                // On whole seconds.
-                When::Every(d) => Timestamp::from_second(at.as_second())
-                    .ok()?
-                    .checked_add(SignedDuration::from_secs(d.as_secs()))
-                    .ok()?,
+                // Whole seconds come on whole seconds.
+                When::Every(d) if d.subsec_nanos() == 0 => {
+                    Timestamp::from_second(at.as_second()).ok()?.checked_add(*d).ok()?
+                }
+                When::Every(d) => at.checked_add(*d).ok()?,
             };
             let day = at.to_zoned(self.zone.clone());
-            if self.days.contains(&day.date()) {
+            if self.left_out.days.contains(&day.date()) {
                 // A schedule goes on after the day; an interval is stepped through, so that it keeps its rhythm.
                 if let When::Schedule(_) = self.when {
                     let tomorrow = day.date().tomorrow().ok()?.to_zoned(self.zone.clone()).ok()?;
                     at = tomorrow.timestamp().checked_sub(SignedDuration::from_nanos(1)).ok()?;
                 }
-            } else if !self.instants.contains(&at) {
+            } else if !self.left_out.instants.contains(&at) {
                 return Some(at);
             }
         }
@@ -147,6 +147,10 @@ impl Calendar {
 }
 
 impl Source for Calendar {
+    fn doubts(&self) -> Vec<String> {
+        self.left_out.doubts.clone()
+    }
+
     fn run<'a>(&'a self, out: &'a Outlet) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             let begun = Timestamp::now();
@@ -190,21 +194,45 @@ async fn wait(at: Timestamp) {
     }
 }
 
-/// `EXDATE:20181225T090000Z,20190101T090000Z` or `EXDATE;VALUE=DATE:20181225`.
-fn exclusions(line: &str, instants: &mut Vec<Timestamp>, days: &mut Vec<Date>) -> Result<(), String> {
-    let rest = line.strip_prefix("EXDATE").ok_or_else(|| {
-        format!("{line:?}: only EXDATE lines are taken here; say when it fires by schedule or interval")
-    })?;
-    let (_, list) =
-        rest.split_once(':').ok_or_else(|| format!("{line:?}: after EXDATE a colon and dates are expected"))?;
-    for part in list.split(',') {
-        let wrong = || format!("{part:?}: expected an instant such as 20181225T090000Z, or a day such as 20181225");
-        if let Some(text) = part.strip_suffix('Z') {
+/// Dates that are left out.
+#[derive(Debug, Default)]
+struct Exclusions {
+    instants: Vec<Timestamp>,
+    days: Vec<Date>,
+    /// Lines that have no effect.
+    doubts: Vec<String>,
+}
+
+impl Exclusions {
+    /// `EXDATE:20181225T090000Z,20190101T090000Z`, `EXDATE;VALUE=DATE:20181225` or `EXDATE;TZID=Europe/Berlin:20181225T090000`.
+    fn read(&mut self, line: &str) -> Result<(), String> {
+        let Some(rest) = line.strip_prefix("EXDATE").filter(|r| r.starts_with([':', ';'])) else {
+            self.doubts.push(format!("{line:?} has no effect: only lines that begin with EXDATE leave dates out"));
+            return Ok(());
+        };
+        let (parameters, list) =
+            rest.split_once(':').ok_or_else(|| format!("{line:?}: a colon and dates are expected"))?;
+        let zone = match parameters.split(';').find_map(|p| p.strip_prefix("TZID=")) {
+            Some(name) => time_zone(name)?,
+            None => TimeZone::UTC,
+        };
+        for part in list.split(',') {
+            let wrong = || format!("{part:?}: expected an instant such as 20181225T090000Z, or a day such as 20181225");
+            if part.contains(char::is_whitespace) {
+                return Err(wrong());
+            }
+            if !part.contains('T') {
+                self.days.push(Date::strptime("%Y%m%d", part).map_err(|_| wrong())?);
+                continue;
+            }
+            let (text, zone) = match part.strip_suffix('Z') {
+                Some(text) => (text, &TimeZone::UTC),
+                None if parameters.contains("TZID=") => (part, &zone),
+                None => return Err(wrong()),
+            };
             let at = DateTime::strptime("%Y%m%dT%H%M%S", text).map_err(|_| wrong())?;
-            instants.push(TimeZone::UTC.to_timestamp(at).map_err(|_| wrong())?);
-        } else {
-            days.push(Date::strptime("%Y%m%d", part).map_err(|_| wrong())?);
+            self.instants.push(zone.to_timestamp(at).map_err(|_| wrong())?);
         }
+        Ok(())
     }
-    Ok(())
 }

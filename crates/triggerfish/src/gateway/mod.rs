@@ -41,6 +41,10 @@ pub struct Kind {
 
 /// One configuration that can run.
 pub trait Source: Send + Sync {
+    /// What it was told and does not heed, in words; shown while it runs.
+    fn doubts(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Runs until it is dropped. Ending without an error means that nothing more will come.
     fn run<'a>(&'a self, out: &'a Outlet) -> BoxFuture<'a, Result<(), Failure>>;
 }

@@ -57,6 +57,8 @@ struct Node {
     state: Arc<Mutex<State>>,
     progress: Arc<Progress>,
     started: String,
+    /// What the source says of itself while it runs.
+    doubts: String,
     /// None where it is broken.
     task: Option<JoinHandle<()>>,
 }
@@ -208,6 +210,7 @@ impl Controller {
                         state: Arc::new(Mutex::new(State::now("Error", why))),
                         progress: Arc::default(),
                         started: crate::clock::now_text(),
+                        doubts: String::new(),
                         task: None,
                     }
                 }
@@ -236,8 +239,9 @@ impl Controller {
             progress: progress.clone(),
             changed: changed.clone(),
         };
+        let doubts = source.doubts().join("; ");
         let task = tokio::spawn(supervise(source, outlet, state.clone(), self.recorder.clone()));
-        Node { id, settings, state, progress, started: crate::clock::now_text(), task: Some(task) }
+        Node { id, settings, state, progress, started: crate::clock::now_text(), doubts, task: Some(task) }
     }
 
     fn report(&self, g: &Gateway, configuration: &str, why: &str) {
@@ -338,7 +342,7 @@ fn status(k: &Known) -> Value {
     for (name, n) in &k.nodes {
         let state = n.state.lock().unwrap_or_else(|e| e.into_inner()).clone();
         let connected = n.progress.running.load(Ordering::Acquire);
-        let (phase, message) = if connected { ("Running", String::new()) } else { (state.phase, state.message) };
+        let (phase, message) = if connected { ("Running", n.doubts.clone()) } else { (state.phase, state.message) };
         running += i32::from(phase == "Running" || phase == "Completed");
         if phase == "Error" && error.is_none() {
             error = Some(format!("{name}: {message}"));

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use triggerfish::cron::{self, Schedule, Seconds, Syntax};
+use triggerfish::gateway::calendar::Calendar;
 
 #[test]
 fn cron() {
@@ -18,7 +19,8 @@ fn cron() {
             "error" => error(&v),
             "hang" => hang(&v),
             "prev" => previous(&v),
-            _ => continue,
+            "calendar" => calendar(&v),
+            other => panic!("unknown kind {other}"),
         };
         // The old gateway took the first of five fields for the second; here they mean what its document says.
         if v["parser"] == "v1-seconds" && spec(&v).split_whitespace().count() == 5 {
@@ -97,5 +99,29 @@ fn error(v: &Value) -> Result<(), String> {
 /// Any answer, in bounded time.
 fn hang(v: &Value) -> Result<(), String> {
     Schedule::parse(spec(v), syntax(v))?.next(from(v), &zone(v));
+    Ok(())
+}
+
+/// The first five firings of a calendar.
+fn calendar(v: &Value) -> Result<(), String> {
+    let theirs = &v["result"];
+    let ours = Calendar::read(&v["calendar"]);
+    let Some(events) = theirs["events"].as_array() else {
+        return ours.err().map(drop).ok_or_else(|| format!("{} is read; theirs: {}", v["calendar"], theirs["error"]));
+    };
+    let instants: Vec<Timestamp> = events.iter().map(|e| e["at"].as_str().unwrap().parse().unwrap()).collect();
+    // The original fires without a pause: an interval that is too short, or a date that never comes.
+    if instants.iter().all(|t| *t == instants[0]) {
+        return Ok(());
+    }
+    let calendar = ours.map_err(|e| format!("{}: {e}", v["calendar"]))?;
+    let mut at: Timestamp = v["start"].as_str().unwrap().parse().unwrap();
+    for theirs in instants {
+        let ours = calendar.next(at);
+        if ours != Some(theirs) {
+            return Err(format!("{} after {at}: ours {ours:?}, theirs {theirs}", v["calendar"]));
+        }
+        at = theirs;
+    }
     Ok(())
 }

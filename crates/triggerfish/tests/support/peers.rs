@@ -84,7 +84,7 @@ pub fn mosquitto() -> Option<Peer> {
 
 pub fn rabbitmq() -> Option<Peer> {
     let (distribution, epmd) = (free_port(), free_port());
-    let peer = Peer::start("rabbitmq-server", "rabbitmq-server", move |dir, port| {
+    Peer::start("rabbitmq-server", "rabbitmq-server", move |dir, port| {
         let plugins = dir.join("enabled_plugins");
         std::fs::write(&plugins, "[].").unwrap();
         let mut c = Command::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
@@ -94,8 +94,7 @@ pub fn rabbitmq() -> Option<Peer> {
         c.env("ERL_EPMD_PORT", epmd.to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
         c.env("RABBITMQ_CONF_ENV_FILE", "/dev/null").env("RABBITMQ_ENABLED_PLUGINS_FILE", plugins);
         c
-    });
-    peer
+    })
 }
 
 /// A line-based client of NATS' own protocol.
