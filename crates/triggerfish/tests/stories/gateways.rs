@@ -387,3 +387,97 @@ fn what_is_wrong_with_a_gateway_is_said_in_words() {
     let out = server.cli(&["get", "events", "-n", "argo"]).stdout;
     assert!(out.contains("ConfigurationError"), "{out}");
 }
+
+/// `examples/gateway.yaml`, which has been applied: the request of its first lines starts a workflow.
+pub fn example(server: &Server, token: &str) {
+    let text = include_str!("../../../../examples/gateway.yaml");
+    let line = text.lines().find_map(|l| l.strip_prefix("# post: ")).unwrap();
+    let [port, path, body] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    node(server, "hello-gateway", "webhook.hello", "Running");
+    assert_eq!(send(port.parse().unwrap(), "POST", path, &[], body), (200, "Success".into()));
+    eventually("the gateway's workflow", || {
+        let by_gateway =
+            |w: &Value| w["metadata"]["labels"]["workflows.argoproj.io/workflow-event-binding"] == "hello-gateway";
+        workflows(server, token).iter().any(by_gateway).then_some(())
+    });
+}
+
+/// Every configuration of the document can be read.
+#[test]
+fn the_document_of_gateways_holds() {
+    use triggerfish::gateway::{Entry, Gateway, configuration::entries};
+    let text = include_str!("../../../../docs/gateways.md");
+    let mut read = 0;
+    for block in text.split("```yaml\n").skip(1).map(|b| b.split("```").next().unwrap()) {
+        let document = triggerfish::manifest::read(block).unwrap().remove(0);
+        if document.get("apiVersion").is_some() {
+            continue;
+        }
+        let data =
+            document.as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect();
+        for e in entries(&Gateway::read(&json!({})), &data) {
+            match e {
+                Entry::Runs(_) => read += 1,
+                Entry::Broken { name, why } => panic!("{name}: {why}"),
+            }
+        }
+    }
+    assert!(read >= 10, "{read}");
+    // So can the example that each source gives in its errors.
+    for kind in triggerfish::gateway::SOURCES {
+        let settings = triggerfish::manifest::read(kind.example).unwrap().remove(0);
+        assert!((kind.read)(&settings).is_ok(), "{}", kind.name);
+    }
+}
+
+#[test]
+fn two_hundred_edits_under_load_lose_nothing_and_pause_nobody() {
+    const EDITS: usize = 200;
+    let server = Server::start(&["--without-engine"]);
+    admin(&server);
+    let port = free_port();
+    let hook = |path: &str| format!("port: {port}\nendpoint: {path}\nmethod: POST\n");
+    let (kept, mut other) = (hook("/kept"), hook("/other"));
+    gateway(&server, "busy", &[("webhook.kept", &kept), ("webhook.other", &other)]);
+    let before = node(&server, "busy", "webhook.kept", "Running");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let sent = std::thread::scope(|s| {
+        let sender = s.spawn(|| {
+            let mut n = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let (status, text) =
+                    send(port, "POST", "/kept", &[("Idempotency-Key", &format!("k{n}"))], &format!("{{\"n\": {n}}}"));
+                assert_eq!(status, 200, "request {n}: {text}");
+                n += 1;
+            }
+            n
+        });
+        let mut seed = 7u64;
+        for edit in 0..EDITS {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let spaces = " ".repeat(1 + edit % 3);
+            // The one that stays is written anew each time; the others come, go, change and break.
+            let same = format!("endpoint:{spaces}\"/kept\"\nmethod: POST\nport: {port}\n# edit {edit}\n");
+            other = hook(&format!("/other{}", seed >> 60));
+            let mut entries = vec![("webhook.kept", same.as_str())];
+            if seed >> 33 & 1 == 1 {
+                entries.push(("webhook.other", &other));
+            }
+            if seed >> 34 & 3 == 0 {
+                entries.push(("webhook.broken", "endpoint: nowhere\n"));
+            }
+            let data: serde_json::Map<String, Value> =
+                entries.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
+            let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "busy", "namespace": "argo"}, "data": data});
+            server.apply(&map.to_string());
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        sender.join().unwrap()
+    });
+    assert_eq!(node(&server, "busy", "webhook.kept", "Running")["startedAt"], before["startedAt"], "it never stopped");
+    let count = eventually("all are counted", || {
+        let n = node(&server, "busy", "webhook.kept", "Running")["events"].as_u64().unwrap();
+        (n == sent).then_some(n)
+    });
+    assert!(count > 50, "only {count} requests in {EDITS} edits");
+}
