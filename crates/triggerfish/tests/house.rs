@@ -117,7 +117,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
             "manifest", "lookup",
         ],
     ),
-    ("cli", &["kube_api", "manifest", "route", "runtime", "serve", "workflow"]),
+    ("cli", &["event", "gateway", "kube_api", "manifest", "route", "runtime", "serve", "workflow"]),
 ];
 
 #[test]

@@ -51,7 +51,8 @@ fn expand(path: &Path) -> Vec<PathBuf> {
     out
 }
 
-fn read(file: &Path) -> Result<String, String> {
+/// The text of a file, or of standard input.
+pub fn read(file: &Path) -> Result<String, String> {
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).map_err(|e| format!("standard input: {e}"))?;

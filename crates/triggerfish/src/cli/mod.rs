@@ -8,6 +8,7 @@ mod delete;
 mod doctor;
 mod event;
 mod expr;
+mod gateway;
 mod get;
 mod hello;
 mod logs;
@@ -52,6 +53,9 @@ enum Command {
     /// Evaluate expressions.
     #[command(subcommand)]
     Expr(expr::Expr),
+    /// Try gateways.
+    #[command(subcommand)]
+    Gateway(gateway::Command),
     /// Look at this host, its data directory and a running server, and say what is wrong.
     Doctor(doctor::Doctor),
     /// Print a completion script.
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Token(c) => block(c.run()),
         Command::Event(c) => block(c.run()),
         Command::Expr(c) => block(c.run()),
+        Command::Gateway(c) => block(c.run()),
         Command::Doctor(c) => block(c.run()),
         Command::Version(c) => block(c.run()),
     };

@@ -69,7 +69,7 @@ impl Source for Amqp {
     fn run<'a>(&'a self, out: &'a Outlet) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             let connection = self.connect(out).await?;
-            let deliveries = self.deliveries(&connection).await.map_err(|e| Failure::lost("the broker", e))?;
+            let deliveries = self.deliveries(&connection, out).await.map_err(|e| Failure::lost("the broker", e))?;
             out.running();
             let deliveries = deliveries.map(|d| d.map_err(|e| Failure::lost("the connection", e)));
             pump(out, deliveries, emission, |d: Delivery| async move {
@@ -106,7 +106,7 @@ impl Amqp {
     }
 
     /// Declares what the document says, binds, and consumes.
-    async fn deliveries(&self, connection: &Connection) -> lapin::Result<lapin::Consumer> {
+    async fn deliveries(&self, connection: &Connection, out: &Outlet) -> lapin::Result<lapin::Consumer> {
         let s = &self.settings;
         let channel = connection.create_channel().await?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
@@ -114,13 +114,13 @@ impl Amqp {
         channel
             .exchange_declare(s.exchange_name.as_str().into(), self.kind.clone(), durable, FieldTable::default())
             .await?;
+        let name = s.queue.as_deref().filter(|_| !out.is_trial());
         let options = QueueDeclareOptions {
-            durable: s.queue.is_some(),
-            exclusive: s.queue.is_none(),
+            durable: name.is_some(),
+            exclusive: name.is_none(),
             ..QueueDeclareOptions::default()
         };
-        let name = s.queue.clone().unwrap_or_default();
-        let queue = channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await?;
+        let queue = channel.queue_declare(name.unwrap_or("").into(), options, FieldTable::default()).await?;
         channel
             .queue_bind(
                 queue.name().clone(),

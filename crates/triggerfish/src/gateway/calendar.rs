@@ -147,6 +147,11 @@ impl Calendar {
 }
 
 impl Source for Calendar {
+    fn outlook(&self, now: Timestamp) -> Vec<String> {
+        let following = std::iter::successors(self.next(now), |at| self.next(*at));
+        following.take(5).map(|t| t.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()).collect()
+    }
+
     fn doubts(&self) -> Vec<String> {
         self.left_out.doubts.clone()
     }

@@ -19,9 +19,10 @@ pub mod webhook;
 
 pub use admission::admit;
 pub use configuration::{Configuration, Entry, Gateway};
-pub use outlet::{Emission, Outlet, Progress, pump};
+pub use outlet::{Destination, Emission, Outlet, Progress};
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -41,6 +42,10 @@ pub struct Kind {
 
 /// One configuration that can run.
 pub trait Source: Send + Sync {
+    /// What will come, in words, where that is known beforehand.
+    fn outlook(&self, _now: Timestamp) -> Vec<String> {
+        Vec::new()
+    }
     /// What it was told and does not heed, in words; shown while it runs.
     fn doubts(&self) -> Vec<String> {
         Vec::new()

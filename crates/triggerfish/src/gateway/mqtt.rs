@@ -80,11 +80,12 @@ impl Source for Mqtt {
         Box::pin(async move {
             let s = &self.settings;
             // The same after every restart: the broker keeps messages for it.
+            let own = s.client_id.clone().filter(|_| !out.is_trial());
             let generated = || format!("triggerfish-{}", super::configuration::node_id(&out.key(), ""));
-            let mut options = MqttOptions::new(s.client_id.clone().unwrap_or_else(generated), &self.host, self.port);
+            let mut options = MqttOptions::new(own.unwrap_or_else(generated), &self.host, self.port);
             options
                 .set_keep_alive(KEEP_ALIVE)
-                .set_clean_session(false)
+                .set_clean_session(out.is_trial())
                 .set_manual_acks(true)
                 .set_max_packet_size(PACKET, PACKET);
             if let Some(a) = &s.auth {
@@ -96,7 +97,8 @@ impl Source for Mqtt {
             }
             let (client, events) = AsyncClient::new(options, IN_FLIGHT * 2);
             client.subscribe(&s.topic, self.qos).await.map_err(|e| Failure::lost("cannot subscribe", e))?;
-            let messages = Box::pin(messages(events, out));
+            let place = format!("{}:{}", self.host, self.port);
+            let messages = Box::pin(messages(events, place, out));
             pump(out, messages, emission, |m: Publish| {
                 let client = client.clone();
                 async move { client.ack(&m).await.map_err(|e| Failure::lost("cannot acknowledge", e)) }
@@ -107,11 +109,15 @@ impl Source for Mqtt {
 }
 
 /// What the broker publishes, until the connection is lost.
-fn messages(events: EventLoop, out: &Outlet) -> impl futures_util::Stream<Item = Result<Publish, Failure>> {
-    stream::unfold(events, move |mut events| async move {
+fn messages(
+    events: EventLoop,
+    place: String,
+    out: &Outlet,
+) -> impl futures_util::Stream<Item = Result<Publish, Failure>> {
+    stream::unfold((events, place), move |(mut events, place)| async move {
         loop {
             let item = match events.poll().await {
-                Err(e) => Err(Failure::lost("the connection", e)),
+                Err(e) => Err(Failure::lost(&place, e)),
                 Ok(Event::Incoming(Packet::Publish(p))) => Ok(p),
                 Ok(Event::Incoming(Packet::SubAck(a))) => {
                     if a.return_codes.contains(&SubscribeReasonCode::Failure) {
@@ -123,7 +129,7 @@ fn messages(events: EventLoop, out: &Outlet) -> impl futures_util::Stream<Item =
                 }
                 Ok(_) => continue,
             };
-            return Some((item, events));
+            return Some((item, (events, place)));
         }
     })
 }

@@ -3,7 +3,7 @@
 use super::outlet::{Emission, Outlet, pump};
 use super::secret::{Basic, Reference, Tls};
 use super::{Failure, Kind, Source, settings};
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -110,7 +110,7 @@ impl Nats {
     /// Core NATS: what is published while nobody listens is gone, by its nature.
     async fn subscribe(&self, client: &Client, out: &Outlet) -> Result<(), Failure> {
         let s = &self.0;
-        let subscribed = match &s.queue {
+        let subscribed = match s.queue.as_ref().filter(|_| !out.is_trial()) {
             Some(q) => client.queue_subscribe(s.subject.clone(), q.clone()).await,
             None => client.subscribe(s.subject.clone()).await,
         };
@@ -132,16 +132,19 @@ impl Nats {
             .clone()
             .unwrap_or_else(|| format!("triggerfish-{}", super::configuration::node_id(&out.key(), "")));
         let config = pull::Config {
-            durable_name: Some(name.clone()),
+            durable_name: (!out.is_trial()).then(|| name.clone()),
+            deliver_policy: if out.is_trial() { DeliverPolicy::New } else { DeliverPolicy::All },
             filter_subject: self.0.subject.clone(),
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             ..pull::Config::default()
         };
-        let consumer: PullConsumer = stream
-            .get_or_create_consumer(&name, config)
-            .await
-            .map_err(|e| Failure::lost(&format!("consumer {name:?}"), e))?;
+        let consumer: Result<PullConsumer, String> = if out.is_trial() {
+            stream.create_consumer(config).await.map_err(|e| e.to_string())
+        } else {
+            stream.get_or_create_consumer(&name, config).await.map_err(|e| e.to_string())
+        };
+        let consumer = consumer.map_err(|e| Failure::lost(&format!("consumer {name:?}"), e))?;
         let messages = consumer.messages().await.map_err(|e| Failure::lost("cannot read the stream", e))?;
         out.running();
         let read = |m: &async_nats::jetstream::Message| {

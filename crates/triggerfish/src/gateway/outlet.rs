@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// Between two tries to store an event: the log is full, or the disk refuses.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -56,12 +56,22 @@ pub struct Progress {
     pub repeated: AtomicU64,
 }
 
-/// Where one configuration's events go.
+/// Where events go.
+#[derive(Clone)]
+pub enum Destination {
+    /// Into the log.
+    Log(Arc<Bus>),
+    /// To somebody who looks on. Nothing is taken away from those who get the events otherwise: sources have no name at
+    /// their broker that lasts, and share no queue.
+    Shown(mpsc::UnboundedSender<Event>),
+}
+
+/// One configuration's way out.
 #[derive(Clone)]
 pub struct Outlet {
     pub gateway: Arc<Gateway>,
     pub configuration: String,
-    pub bus: Arc<Bus>,
+    pub destination: Destination,
     /// The Kubernetes API, as the gateway's service account.
     pub api: Api,
     /// Opens endpoints.
@@ -79,6 +89,11 @@ impl Outlet {
         }
     }
 
+    /// Whether somebody only looks on.
+    pub fn is_trial(&self) -> bool {
+        matches!(self.destination, Destination::Shown(_))
+    }
+
     /// What keeps this configuration apart from others: for positions, identities and names at brokers.
     pub fn key(&self) -> String {
         format!("{}/{}", self.gateway.uid, self.configuration)
@@ -86,7 +101,10 @@ impl Outlet {
 
     /// How far this configuration had come.
     pub fn position(&self) -> Result<Option<String>, Failure> {
-        self.bus.position(&self.key()).map_err(|e| Failure::lost("the event log", e))
+        match &self.destination {
+            Destination::Log(bus) => bus.position(&self.key()).map_err(|e| Failure::lost("the event log", e)),
+            Destination::Shown(_) => Ok(None),
+        }
     }
 
     /// Stores an event for each discriminator; true when it was known already.
@@ -104,8 +122,12 @@ impl Outlet {
             }
             let last = n + 1 == discriminators.len();
             let position = e.position.clone().filter(|_| last).map(|p| (self.key(), p));
-            let accepted = self.bus.append_at(self.event(&e, discriminator, n)?, identity, position).await?;
-            repeated &= accepted.repeated;
+            let event = self.event(&e, discriminator, n)?;
+            repeated &= match &self.destination {
+                Destination::Log(bus) => bus.append_at(event, identity, position).await?.repeated,
+                // Who looked on may have left.
+                Destination::Shown(to) => to.send(event).is_err(),
+            };
         }
         if repeated {
             self.progress.repeated.fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use crate::bus::Bus;
 use crate::follow::{Change, Target, follow};
 use crate::gateway::configuration::{entries, node_id};
 use crate::gateway::door::Open;
-use crate::gateway::{Entry, Failure, Gateway, Outlet, Progress, Source};
+use crate::gateway::{Destination, Entry, Failure, Gateway, Outlet, Progress, Source};
 use crate::kube_api::{Api, Clients, path};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 /// Between two starts of a source that was lost: from, and at most. Half of it is left to chance.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a source may take to connect: a port may be open and nobody there.
+const CONNECT: Duration = Duration::from_secs(20);
 /// A source that ran for so long starts again at once.
 const STEADY: Duration = Duration::from_secs(60);
 /// How often counters reach the status.
@@ -233,7 +235,7 @@ impl Controller {
         let outlet = Outlet {
             gateway: gateway.clone(),
             configuration: name.to_owned(),
-            bus: self.bus.clone(),
+            destination: Destination::Log(self.bus.clone()),
             api: self.clients.as_caller(&gateway.caller()),
             open: self.open.clone(),
             progress: progress.clone(),
@@ -283,7 +285,10 @@ async fn supervise(source: Arc<dyn Source>, outlet: Outlet, state: Arc<Mutex<Sta
     let mut pause = PAUSE;
     loop {
         let begun = tokio::time::Instant::now();
-        let ended = source.run(&outlet).await;
+        let ended = tokio::select! {
+            ended = source.run(&outlet) => ended,
+            () = silent(&outlet) => Err(Failure::Lost(format!("no connection within {} s", CONNECT.as_secs()))),
+        };
         let was_connected = outlet.progress.running.swap(false, Ordering::AcqRel);
         let (now, again) = match ended {
             Ok(()) => (State::now("Completed", ""), false),
@@ -312,6 +317,14 @@ async fn supervise(source: Arc<dyn Source>, outlet: Outlet, state: Arc<Mutex<Sta
         let chance = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
         tokio::time::sleep(pause.mul_f64(0.5 + chance / 2.0)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Ends when a source has not connected in time; never when it has.
+async fn silent(outlet: &Outlet) {
+    tokio::time::sleep(CONNECT).await;
+    if outlet.progress.running.load(Ordering::Acquire) {
+        std::future::pending().await
     }
 }
 

@@ -481,3 +481,83 @@ fn two_hundred_edits_under_load_lose_nothing_and_pause_nobody() {
     });
     assert!(count > 50, "only {count} requests in {EDITS} edits");
 }
+
+/// Something that listens, and answers whatever it is sent with these bytes, or not at all.
+fn nonsense(answer: &'static [u8]) -> u16 {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // It ends with the test's process.
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut heard = [0; 512];
+                loop {
+                    if (!answer.is_empty() && stream.write_all(answer).is_err())
+                        || !matches!(stream.read(&mut heard), Ok(1..))
+                    {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn brokers_that_say_nonsense_or_nothing_are_told_of_and_hold_up_nobody() {
+    let server = Server::start(&["--without-engine"]);
+    admin(&server);
+    let garbage: &[u8] = b"\x00\xff\xfe HTTP/1.1 200 OK\r\n\r\n{\"a\": [1, 2\r\nINFO nothing\r\n";
+    let mut entries = Vec::new();
+    for (word, port) in [("garbage", nonsense(garbage)), ("silence", nonsense(b""))] {
+        entries.push((format!("nats.{word}"), format!("url: nats://127.0.0.1:{port}\nsubject: a\n")));
+        entries.push((format!("mqtt.{word}"), format!("url: tcp://127.0.0.1:{port}\ntopic: a\n")));
+        entries.push((
+            format!("amqp.{word}"),
+            format!("url: amqp://127.0.0.1:{port}\nexchangeName: a\nexchangeType: fanout\nroutingKey: a\n"),
+        ));
+    }
+    let hook = free_port();
+    entries.push(("webhook.fine".into(), format!("port: {hook}\nendpoint: /\nmethod: POST\n")));
+    let entries: Vec<(&str, &str)> = entries.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    gateway(&server, "odd", &entries);
+    node(&server, "odd", "webhook.fine", "Running");
+    for (name, _) in entries.iter().filter(|(n, _)| !n.starts_with("webhook")) {
+        let n = node(&server, "odd", name, "Error");
+        assert!(!n["message"].as_str().unwrap().is_empty(), "{n}");
+    }
+    assert_eq!(send(hook, "POST", "/", &[], "1").0, 200);
+    assert!(!server.has_panicked());
+}
+
+#[test]
+fn a_gateway_can_be_tried_without_a_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.yaml");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tried"}, "data": {
+        "calendar.soon": "interval: 1s\nuserPayload: tick\n",
+        "calendar.morning": "schedule: 0 9 * * 1-5\ntimezone: Europe/Berlin\n",
+        "calendar.bad": "schedule: 61 * * * *\n",
+        "mqtt.nobody": format!("url: tcp://127.0.0.1:{}\ntopic: a\n", free_port()),
+        "webhook.free": format!("port: {}\nendpoint: /\nmethod: POST\n", free_port()),
+    }});
+    std::fs::write(&file, map.to_string()).unwrap();
+    let mut c = Command::new(env!("CARGO_BIN_EXE_triggerfish"));
+    c.args(["gateway", "test", file.to_str().unwrap(), "--seconds", "3", "--data-dir", dir.path().to_str().unwrap()]);
+    c.env_remove("KUBECONFIG");
+    let out = Output::of(c);
+    assert!(!out.ok, "two of them do not work");
+    for expected in [
+        "calendar.soon: connected",
+        "\"userPayload\":\"tick\"",
+        "09:00:00 CE",
+        "calendar.bad: schedule: minute \"61\": must be within 0 and 59",
+        "refused",
+        "webhook.free: connected",
+    ] {
+        assert!(out.stdout.contains(expected), "{expected:?} is missing:\n{}{}", out.stdout, out.stderr);
+    }
+    assert!(out.stderr.contains("2 configurations do not work"), "{}", out.stderr);
+}

@@ -4,6 +4,7 @@
 use super::eventually;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -17,6 +18,8 @@ pub struct Peer {
     command: Box<dyn Fn() -> Command>,
     pub dir: tempfile::TempDir,
     pub port: u16,
+    /// Ends what it leaves behind.
+    afterwards: Option<Command>,
 }
 
 impl Peer {
@@ -32,7 +35,7 @@ impl Peer {
         }
         let dir = tempfile::Builder::new().prefix("triggerfish-peer-").tempdir().unwrap();
         let (port, path) = (free_port(), dir.path().to_owned());
-        let mut peer = Peer { child: None, command: Box::new(move || make(&path, port)), dir, port };
+        let mut peer = Peer { child: None, command: Box::new(move || make(&path, port)), dir, port, afterwards: None };
         peer.launch();
         Some(peer)
     }
@@ -40,6 +43,8 @@ impl Peer {
     pub fn launch(&mut self) {
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
         let mut c = (self.command)();
+        // A group of its own: some are scripts that start others.
+        c.process_group(0);
         self.child = Some(c.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         eventually("the broker answers", || TcpStream::connect(("127.0.0.1", self.port)).ok());
     }
@@ -47,7 +52,7 @@ impl Peer {
     /// As by `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut c) = self.child.take() {
-            let _ = c.kill();
+            let _ = Command::new("kill").args(["-9", "--", &format!("-{}", c.id())]).status();
             let _ = c.wait();
         }
     }
@@ -56,6 +61,9 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         self.kill();
+        if let Some(mut end) = self.afterwards.take() {
+            let _ = end.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
     }
 }
 
@@ -84,7 +92,7 @@ pub fn mosquitto() -> Option<Peer> {
 
 pub fn rabbitmq() -> Option<Peer> {
     let (distribution, epmd) = (free_port(), free_port());
-    Peer::start("rabbitmq-server", "rabbitmq-server", move |dir, port| {
+    let mut peer = Peer::start("rabbitmq-server", "rabbitmq-server", move |dir, port| {
         let plugins = dir.join("enabled_plugins");
         std::fs::write(&plugins, "[].").unwrap();
         let mut c = Command::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
@@ -94,7 +102,11 @@ pub fn rabbitmq() -> Option<Peer> {
         c.env("ERL_EPMD_PORT", epmd.to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
         c.env("RABBITMQ_CONF_ENV_FILE", "/dev/null").env("RABBITMQ_ENABLED_PLUGINS_FILE", plugins);
         c
-    })
+    })?;
+    let mut end = Command::new("epmd");
+    end.args(["-port", &epmd.to_string(), "-kill"]);
+    peer.afterwards = Some(end);
+    Some(peer)
 }
 
 /// A line-based client of NATS' own protocol.
