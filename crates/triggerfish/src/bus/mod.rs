@@ -79,7 +79,7 @@ pub struct Bus {
     finished: Arc<AtomicU64>,
     queue: Option<u64>,
     recent: Arc<Recent>,
-    /// Tells the dispatcher that something was appended.
+    /// Tells those who wait that something was appended.
     pub arrived: Arc<Notify>,
 }
 
@@ -185,10 +185,43 @@ impl Bus {
 
     /// Where dispatching goes on.
     pub fn cursor(&self) -> Result<u64, String> {
-        self.read(|c| {
-            c.query_row("SELECT seq FROM cursors WHERE name='dispatch'", [], |r| r.get::<_, i64>(0)).optional()
-        })
-        .map(|v| v.unwrap_or(0) as u64)
+        self.cursor_of("dispatch").map(|v| v.unwrap_or(0))
+    }
+
+    /// Where a watcher goes on; none when it is new.
+    pub fn cursor_of(&self, name: &str) -> Result<Option<u64>, String> {
+        self.read(|c| c.query_row("SELECT seq FROM cursors WHERE name=?1", [name], |r| r.get::<_, i64>(0)).optional())
+            .map(|v| v.map(|seq| seq as u64))
+    }
+
+    /// The watchers whose names begin like this.
+    pub fn watchers(&self, prefix: &str) -> Result<Vec<String>, String> {
+        let all: Vec<String> =
+            self.read(|c| c.prepare_cached("SELECT name FROM cursors")?.query_map([], |r| r.get(0))?.collect())?;
+        Ok(all.into_iter().filter(|n| n.starts_with(prefix)).collect())
+    }
+
+    /// Moves a watcher's cursor: events up to `seq` need not be kept for it. Without one it watches no more.
+    pub async fn watch(&self, name: &str, seq: Option<u64>) -> Result<(), Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.send(writer::Job::Watch { name: name.to_owned(), seq, reply }).await?;
+        answer.await.unwrap_or_else(|_| Err(Refused::Storage("the event log is closed".into())))
+    }
+
+    /// Events after a place that came through a gateway, oldest first, and the place up to which was looked.
+    pub fn of_gateway(
+        &self,
+        namespace: &str,
+        gateway: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<Record>, u64), String> {
+        let mut found = self.pending(after, limit)?;
+        let end = found.last().map_or(after, |r| r.seq);
+        found.retain(|r| {
+            r.event.namespace == namespace && r.event.origin.as_ref().is_some_and(|o| o.gateway == gateway)
+        });
+        Ok((found, end))
     }
 
     /// Events after a place that have not been dispatched, oldest first.

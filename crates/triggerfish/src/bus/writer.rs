@@ -28,6 +28,12 @@ pub enum Job {
         position: Option<Position>,
         reply: oneshot::Sender<Result<Accepted, Refused>>,
     },
+    /// Moves a watcher's cursor, or drops it.
+    Watch {
+        name: String,
+        seq: Option<u64>,
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
     Finish {
         outcomes: Vec<(u64, Outcome)>,
         cursor: u64,
@@ -97,6 +103,7 @@ pub struct Counters {
 enum Done {
     Appended(oneshot::Sender<Result<Accepted, Refused>>, Accepted, Arc<Event>, usize),
     Finished(oneshot::Sender<Result<(), Refused>>, u64, u64),
+    Watched(oneshot::Sender<Result<(), Refused>>),
 }
 
 pub fn start(
@@ -153,6 +160,7 @@ impl Writer {
                             // Whoever waited may be gone; the event stays.
                             let _ = reply.send(Ok(accepted));
                         }
+                        Done::Watched(reply) => drop(reply.send(Ok(()))),
                         Done::Finished(reply, count, cursor) => {
                             self.counters.finished.fetch_add(count, Ordering::Relaxed);
                             self.recent.finished(cursor);
@@ -161,7 +169,7 @@ impl Writer {
                     }
                 }
                 if arrived {
-                    self.arrived.notify_one();
+                    self.arrived.notify_waiters();
                 }
             }
             Err(e) => {
@@ -171,7 +179,9 @@ impl Writer {
                 for d in done {
                     match d {
                         Done::Appended(reply, ..) => drop(reply.send(Err(Refused::Storage(text.clone())))),
-                        Done::Finished(reply, ..) => drop(reply.send(Err(Refused::Storage(text.clone())))),
+                        Done::Finished(reply, ..) | Done::Watched(reply) => {
+                            drop(reply.send(Err(Refused::Storage(text.clone()))));
+                        }
                     }
                 }
             }
@@ -201,6 +211,19 @@ impl Writer {
                     }
                     done.push(Done::Appended(reply, accepted, event, text.len()));
                 }
+                Job::Watch { name, seq, reply } => {
+                    let moved = match seq {
+                        Some(seq) => tx.execute(
+                            "INSERT OR REPLACE INTO cursors(name, seq) VALUES(?1, ?2)",
+                            params![name, seq as i64],
+                        ),
+                        None => tx.execute("DELETE FROM cursors WHERE name = ?1", [name]),
+                    };
+                    if let Err(e) = moved {
+                        failed = Some(e);
+                    }
+                    done.push(Done::Watched(reply));
+                }
                 Job::Finish { outcomes, cursor, reply } => {
                     let count = outcomes.len() as u64;
                     if let Err(e) = finish(&tx, &outcomes, cursor) {
@@ -220,8 +243,8 @@ impl Writer {
     fn trim(&mut self) -> rusqlite::Result<()> {
         let now = jiff::Timestamp::now().as_millisecond();
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let cursor: i64 =
-            tx.query_row("SELECT coalesce(max(seq), 0) FROM cursors WHERE name='dispatch'", [], |r| r.get(0))?;
+        // What the slowest watcher has not had stays.
+        let cursor: i64 = tx.query_row("SELECT coalesce(min(seq), 0) FROM cursors", [], |r| r.get(0))?;
         let by_count = self.next as i64 - self.options.keep_count as i64;
         let by_age = now - self.options.keep.as_millis() as i64;
         tx.execute("DELETE FROM events WHERE seq <= ?1 AND seq < ?2", [cursor, by_count])?;

@@ -4,14 +4,10 @@ use apiserver::{Admitted, FieldError};
 use serde_json::Value;
 
 /// Fields that are read and have no effect yet, and why.
-const LATER: [(&str, &str); 5] = [
+const LATER: [(&str, &str); 4] = [
     (
         "/spec/watchers/sensors",
         "spec.watchers.sensors: sensors do not run yet; events are kept in the log and reach bindings",
-    ),
-    (
-        "/spec/watchers/gateways",
-        "spec.watchers.gateways: events are not sent on to other gateways yet; they are kept in the log",
     ),
     ("/spec/rpcPort", "spec.rpcPort: custom gateways over gRPC do not run yet"),
     ("/spec/processorPort", "spec.processorPort: custom gateways over gRPC do not run yet"),
@@ -27,6 +23,14 @@ pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
     }
     if text("/spec/configMap").is_empty() && text("/spec/eventSource").is_empty() {
         out.warnings.push("spec.configMap: no ConfigMap is named, so the gateway is idle".into());
+    }
+    let watchers = new.pointer("/spec/watchers/gateways").and_then(Value::as_array);
+    for (i, w) in watchers.into_iter().flatten().enumerate() {
+        let port = w["port"].as_str().map_or_else(|| w["port"].to_string(), str::to_owned);
+        if port.parse::<u16>().is_err() || !w["endpoint"].as_str().is_some_and(|e| e.starts_with('/')) {
+            let why = "name the port and the endpoint (which begins with /) of one of the gateway's webhooks";
+            out.errors.push(FieldError::required(format!("spec.watchers.gateways[{i}]"), why));
+        }
     }
     let given = |p: &str| new.pointer(p).is_some_and(|v| !v.is_null() && *v != Value::Array(Vec::new()));
     out.warnings.extend(LATER.iter().filter(|(p, _)| given(p)).map(|(_, why)| (*why).to_owned()));

@@ -1,8 +1,10 @@
-//! CloudEvents that come in over HTTP keep their attributes, in either mode of the HTTP binding (1.0).
+//! CloudEvents 1.0: those that come in over HTTP keep their attributes, in either mode of the HTTP binding; those that go
+//! out are structured JSON.
 
 use super::outlet::{Attributes, Emission};
+use crate::event::Event;
 use base64::Engine;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Looks at a request's headers and body; true when it is a CloudEvent and the emission has been filled from it.
 pub fn read<'h>(header: impl Fn(&str) -> Option<&'h str>, e: &mut Emission) -> Result<bool, String> {
@@ -47,4 +49,22 @@ pub fn read<'h>(header: impl Fn(&str) -> Option<&'h str>, e: &mut Emission) -> R
     e.identity =
         e.attributes.id.as_ref().map(|id| format!("ce\0{}\0{id}", e.attributes.source.as_deref().unwrap_or("")));
     Ok(true)
+}
+
+/// The media type of a structured event.
+pub const STRUCTURED: &str = "application/cloudevents+json; charset=utf-8";
+
+/// An event in the JSON format. A subject or data that there is none of is left out.
+pub fn structured(e: &Event) -> Value {
+    let mut out = json!({
+        "specversion": "1.0", "id": e.id, "source": e.source, "type": e.kind, "time": e.time,
+        "datacontenttype": e.datacontenttype,
+    });
+    if !e.subject.is_empty() {
+        out["subject"] = json!(e.subject);
+    }
+    if let Some(data) = &e.data {
+        out[if e.base64 { "data_base64" } else { "data" }] = json!(data);
+    }
+    out
 }

@@ -24,6 +24,8 @@ pub struct Gateway {
     pub config_map: String,
     /// Discriminators for bindings; an empty one stands for the configuration's name. None: bindings do not watch.
     pub bindings: Option<Vec<String>>,
+    /// Gateways that get its events.
+    pub gateways: Vec<Watcher>,
     /// Names of the images of its Pod.
     images: Vec<String>,
     service_account: String,
@@ -52,6 +54,7 @@ impl Gateway {
             bindings: bindings.map(|l| {
                 l.iter().map(|b| b.get("discriminator").and_then(Value::as_str).unwrap_or("").to_owned()).collect()
             }),
+            gateways: Watcher::all(o),
             images,
             service_account: first(&[
                 "/spec/deploySpec/serviceAccountName",
@@ -87,6 +90,30 @@ impl Gateway {
             // `argoproj/webhook-gateway:v0.5`
             self.images.iter().find_map(|i| known(i.rsplit('/').next()?.split(':').next()?.strip_suffix("-gateway")?))
         })
+    }
+}
+
+/// A gateway that gets the events of another: at a webhook of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Watcher {
+    pub name: String,
+    pub port: u16,
+    pub endpoint: String,
+}
+
+impl Watcher {
+    fn all(o: &Value) -> Vec<Self> {
+        let list = o.pointer("/spec/watchers/gateways").and_then(Value::as_array);
+        let text = |w: &Value, k: &str| match &w[k] {
+            Value::String(s) => s.clone(),
+            Value::Number(n) => n.to_string(),
+            _ => String::new(),
+        };
+        let watcher = |w: &Value| {
+            let endpoint = text(w, "endpoint");
+            Some(Watcher { name: text(w, "name"), port: text(w, "port").parse().ok()?, endpoint })
+        };
+        list.into_iter().flatten().filter_map(watcher).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use super::outlet::{Emission, Outlet, pump};
 use super::secret::{Basic, Tls};
 use super::{Failure, Kind, Source, settings};
 use futures_util::future::BoxFuture;
-use futures_util::stream;
+use futures_util::{TryStreamExt, stream};
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeReasonCode, Transport};
 use serde::Deserialize;
 use serde_json::Value;
@@ -98,13 +98,32 @@ impl Source for Mqtt {
             let (client, events) = AsyncClient::new(options, IN_FLIGHT * 2);
             client.subscribe(&s.topic, self.qos).await.map_err(|e| Failure::lost("cannot subscribe", e))?;
             let place = format!("{}:{}", self.host, self.port);
-            let messages = Box::pin(messages(events, place, out));
+            let filter = self.filter();
+            let acker = client.clone();
+            let messages = messages(events, place, out).try_filter_map(move |m| {
+                // A session may still hold what an earlier topic of this configuration brought: nobody wants that now.
+                let wanted = rumqttc::matches(&m.topic, filter);
+                if !wanted {
+                    // A full queue is sent again by the broker.
+                    let _ = acker.try_ack(&m);
+                }
+                std::future::ready(Ok(wanted.then_some(m)))
+            });
+            let messages = Box::pin(messages);
             pump(out, messages, emission, |m: Publish| {
                 let client = client.clone();
                 async move { client.ack(&m).await.map_err(|e| Failure::lost("cannot acknowledge", e)) }
             })
             .await
         })
+    }
+}
+
+impl Mqtt {
+    /// The topic without the group that shares it.
+    fn filter(&self) -> &str {
+        let topic = self.settings.topic.as_str();
+        topic.strip_prefix("$share/").and_then(|t| t.split_once('/')).map_or(topic, |(_, filter)| filter)
     }
 }
 

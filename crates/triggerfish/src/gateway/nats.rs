@@ -130,7 +130,7 @@ impl Nats {
         let name = j
             .durable
             .clone()
-            .unwrap_or_else(|| format!("triggerfish-{}", super::configuration::node_id(&out.key(), "")));
+            .unwrap_or_else(|| format!("triggerfish-{}", super::configuration::node_id(&out.key(), &self.0.subject)));
         let config = pull::Config {
             durable_name: (!out.is_trial()).then(|| name.clone()),
             deliver_policy: if out.is_trial() { DeliverPolicy::New } else { DeliverPolicy::All },

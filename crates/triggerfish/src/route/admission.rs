@@ -82,7 +82,10 @@ fn doubts(selector: &expr::Program) -> Vec<String> {
         if name.chars().any(|c| c.is_ascii_uppercase()) {
             doubt(format!("never matches: header names are lower-case, write {:?}", name.to_lowercase()));
         } else if !name.starts_with("x-") {
-            doubt("never matches: only headers that start with x- are kept".into());
+            doubt(
+                "matches only events of gateways: of what is posted to the API, headers that start with x- are kept"
+                    .into(),
+            );
         }
         if place.against_text && names.len() == 2 {
             doubt("is a list and never equals a string: write == [\"value\"]".into());

@@ -1,11 +1,12 @@
 //! The gateway controller: follows gateways and their ConfigMaps, runs every configuration, starts again what was lost, and
 //! writes what became of each into the gateway's status.
 
+use super::doors::Doors;
+use super::forward::{self, Forward};
 use super::recorder::Recorder;
 use crate::bus::Bus;
 use crate::follow::{Change, Target, follow};
-use crate::gateway::configuration::{entries, node_id};
-use crate::gateway::door::Open;
+use crate::gateway::configuration::{Watcher, entries, node_id};
 use crate::gateway::{Destination, Entry, Failure, Gateway, Outlet, Progress, Source};
 use crate::kube_api::{Api, Clients, path};
 use jiff::Timestamp;
@@ -33,7 +34,7 @@ pub struct Controller {
     pub api: Api,
     pub clients: Arc<Clients>,
     pub bus: Arc<Bus>,
-    pub open: Open,
+    pub doors: Arc<Doors>,
     pub recorder: Arc<Recorder>,
 }
 
@@ -48,8 +49,16 @@ struct Known {
     gateway: Arc<Gateway>,
     started: String,
     nodes: BTreeMap<String, Node>,
+    forwards: Vec<Forwarding>,
     /// The status as it was last written.
     written: Value,
+}
+
+/// A watcher that events are sent on to.
+struct Forwarding {
+    watcher: Watcher,
+    held_up: Arc<Mutex<String>>,
+    task: JoinHandle<()>,
 }
 
 /// One configuration.
@@ -103,12 +112,13 @@ impl Controller {
                         fresh.push(key(&o));
                         self.gateway(&mut known, &o, &changed).await;
                     }
-                    Told::Gateway(Change::Deleted(o)) => stop(known.remove(&key(&o))).await,
+                    Told::Gateway(Change::Deleted(o)) => self.forget(known.remove(&key(&o)), &[]).await,
                     Told::Gateway(Change::Complete) => {
                         let gone: Vec<Key> = known.keys().filter(|k| !fresh.contains(k)).cloned().collect();
                         for k in gone {
-                            stop(known.remove(&k)).await;
+                            self.forget(known.remove(&k), &[]).await;
                         }
+                        self.drop_stale_cursors(&known).await;
                     }
                     Told::ConfigMap(Change::Applied(o)) => self.config_map(&mut known, &o, data(&o), &changed).await,
                     Told::ConfigMap(Change::Deleted(o)) => self.config_map(&mut known, &o, BTreeMap::new(), &changed).await,
@@ -135,17 +145,65 @@ impl Controller {
         }
         let same_meaning = before.is_some_and(|b| b.means_the_same(&gateway));
         if !same_meaning {
-            stop(known.remove(&key)).await;
+            self.forget(known.remove(&key), &gateway.gateways).await;
         }
         let entry = known.entry(key).or_insert_with(|| Known {
             gateway: Arc::new(gateway.clone()),
             started: crate::clock::now_text(),
             nodes: BTreeMap::new(),
+            forwards: Vec::new(),
             written: o["status"].clone(),
         });
         entry.gateway = Arc::new(gateway);
+        if entry.forwards.is_empty() {
+            entry.forwards = self.forward(&entry.gateway, changed);
+        }
         let data = self.read_config_map(&entry.gateway).await;
         self.reconcile(entry, &data, changed).await;
+    }
+
+    fn forward(&self, gateway: &Arc<Gateway>, changed: &Arc<Notify>) -> Vec<Forwarding> {
+        let start = |watcher: &Watcher| {
+            let held_up = Arc::new(Mutex::new(String::new()));
+            let forward = Forward {
+                bus: self.bus.clone(),
+                doors: self.doors.clone(),
+                gateway: gateway.clone(),
+                watcher: watcher.clone(),
+                held_up: held_up.clone(),
+                changed: changed.clone(),
+            };
+            Forwarding { watcher: watcher.clone(), held_up, task: tokio::spawn(forward.run()) }
+        };
+        gateway.gateways.iter().map(start).collect()
+    }
+
+    /// Forgets the places of watchers that went while nothing ran here: the log would keep everything for them.
+    async fn drop_stale_cursors(&self, known: &HashMap<Key, Known>) {
+        let watched = |k: &Known| k.gateway.gateways.iter().map(|w| forward::cursor(&k.gateway, w)).collect::<Vec<_>>();
+        let wanted: Vec<String> = known.values().flat_map(watched).collect();
+        let names = self.bus.watchers(forward::CURSORS).unwrap_or_default();
+        for name in names.iter().filter(|n| !wanted.contains(n)) {
+            // It is tried again at the next start.
+            let _ = self.bus.watch(name, None).await;
+        }
+    }
+
+    /// Stops all of a gateway. The log keeps nothing more for watchers but those that stay.
+    async fn forget(&self, k: Option<Known>, staying: &[Watcher]) {
+        let Some(k) = k else { return };
+        for f in k.forwards {
+            f.task.abort();
+            let _ = f.task.await;
+            if !staying.contains(&f.watcher)
+                && let Err(e) = self.bus.watch(&forward::cursor(&k.gateway, &f.watcher), None).await
+            {
+                tracing::debug!(?e, "could not forget a watcher's place");
+            }
+        }
+        for (_, n) in k.nodes {
+            halt(n).await;
+        }
     }
 
     /// The ConfigMap as it is now; empty while it does not exist.
@@ -237,7 +295,7 @@ impl Controller {
             configuration: name.to_owned(),
             destination: Destination::Log(self.bus.clone()),
             api: self.clients.as_caller(&gateway.caller()),
-            open: self.open.clone(),
+            open: self.doors.opener(),
             progress: progress.clone(),
             changed: changed.clone(),
         };
@@ -342,12 +400,6 @@ async fn halt(mut n: Node) {
     }
 }
 
-async fn stop(k: Option<Known>) {
-    for (_, n) in k.into_iter().flat_map(|k| k.nodes) {
-        halt(n).await;
-    }
-}
-
 /// The status of a gateway as it is now.
 fn status(k: &Known) -> Value {
     let mut nodes = Map::new();
@@ -369,6 +421,12 @@ fn status(k: &Known) -> Value {
             node["lastEvent"] = json!(crate::clock::text(t));
         }
         nodes.insert(n.id.clone(), node);
+    }
+    for f in &k.forwards {
+        let why = f.held_up.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        if !why.is_empty() && error.is_none() {
+            error = Some(format!("watchers.gateways {}: events wait: {why}", f.watcher.name));
+        }
     }
     json!({
         "phase": if error.is_some() { "Error" } else { "Running" },

@@ -4,6 +4,7 @@ pub mod bindings;
 pub mod directory;
 pub mod dispatch;
 pub mod doors;
+pub mod forward;
 pub mod gateways;
 pub mod listen;
 mod manifests;
@@ -126,7 +127,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         api: clients.component("gateway-controller"),
         clients: clients.clone(),
         bus: bus.clone(),
-        open: doors.opener(),
+        doors,
         recorder,
     };
     tokio::spawn(gateways.run());

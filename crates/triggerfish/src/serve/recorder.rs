@@ -59,12 +59,13 @@ impl Recorder {
         if !self.may(&text("uid")) {
             return;
         }
+        let component = if about["kind"] == "Gateway" { "gateway-controller" } else { "workflow-controller" };
         let now = crate::clock::now_text();
         let suffix = uuid::Uuid::new_v4().simple().to_string();
         let o = json!({
             "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": text("namespace"), "name": format!("{}.{}", text("name"), &suffix[..16])},
             "involvedObject": about, "type": "Warning", "reason": reason, "message": message, "count": 1,
-            "firstTimestamp": now, "lastTimestamp": now, "source": {"component": "workflow-controller"}, "reportingComponent": "workflow-controller", "reportingInstance": "",
+            "firstTimestamp": now, "lastTimestamp": now, "source": {"component": component}, "reportingComponent": component, "reportingInstance": "",
         });
         // Full: the record of the event holds the same text.
         let _ = self.queue.try_send(o);

@@ -302,6 +302,16 @@ fn mqtt_messages_are_events_and_the_session_outlives_a_crash() {
     let all = payloads(&server, &token, "mqtt.fooConfig", 2);
     assert_eq!(all, [json!("21.5 degrees"), json!({"n": 2})]);
     assert_eq!(events(&server, &token)[0]["metadata"]["topic"], json!(["foo"]));
+    // Another topic: what the session still has of the old one is nobody's.
+    gateway(&server, "mqtt", &[("mqtt.fooConfig", &foo.replace("topic: foo", "topic: bar"))]);
+    publish("old");
+    eventually("the new topic is heard", || {
+        let mut c = Command::new("mosquitto_pub");
+        c.args(["-p", &broker.port.to_string(), "-t", "bar", "-q", "1", "-m", "new"]);
+        assert!(Output::of(c).ok);
+        events(&server, &token).iter().any(|e| e["payload"] == "new").then_some(())
+    });
+    assert!(events(&server, &token).iter().all(|e| e["payload"] != "old"));
 }
 
 #[test]
@@ -560,4 +570,58 @@ fn a_gateway_can_be_tried_without_a_server() {
         assert!(out.stdout.contains(expected), "{expected:?} is missing:\n{}{}", out.stdout, out.stderr);
     }
     assert!(out.stderr.contains("2 configurations do not work"), "{}", out.stderr);
+}
+
+/// Makes a gateway send its events on to others.
+fn watch(server: &Server, gateway: &str, watchers: &Value) {
+    let mut g = shown(server, gateway);
+    g["spec"]["watchers"]["gateways"] = watchers.clone();
+    g["metadata"] = json!({"name": gateway, "namespace": "argo"});
+    g.as_object_mut().unwrap().remove("status");
+    server.apply(&g.to_string());
+}
+
+#[test]
+fn gateways_watch_gateways_and_nothing_goes_round_for_ever() {
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    let (a, b) = (free_port(), free_port());
+    let hook = |port: u16| format!("port: {port}\nendpoint: /\nmethod: POST\n");
+    gateway(&server, "first", &[("webhook.a", &hook(a))]);
+    gateway(&server, "second", &[("webhook.b", &hook(b))]);
+    node(&server, "first", "webhook.a", "Running");
+    node(&server, "second", "webhook.b", "Running");
+    // Each watches the other.
+    watch(&server, "first", &json!([{"name": "second", "port": b.to_string(), "endpoint": "/"}]));
+    watch(&server, "second", &json!([{"name": "first", "port": a.to_string(), "endpoint": "/"}]));
+    eventually("both watch", || {
+        let seen =
+            |g: &str| shown(&server, g)["status"]["observedGeneration"] == shown(&server, g)["metadata"]["generation"];
+        (seen("first") && seen("second")).then_some(())
+    });
+    node(&server, "first", "webhook.a", "Running");
+    node(&server, "second", "webhook.b", "Running");
+    eventually("it answers", || std::net::TcpStream::connect(("127.0.0.1", a)).ok());
+    assert_eq!(send(a, "POST", "/", &[("Idempotency-Key", "one")], r#"{"n": 1}"#).0, 200);
+    assert_eq!(payloads(&server, &token, "webhook.b", 1), [json!({"n": 1})]);
+    // It comes back once, keeps its id, and is known when it comes again.
+    payloads(&server, &token, "webhook.a", 2);
+    // The watcher goes away; what happens meanwhile waits, also when the server is killed.
+    assert!(server.cli(&["delete", "configmap", "second", "-n", "argo"]).ok);
+    eventually("nothing listens", || std::net::TcpStream::connect(("127.0.0.1", b)).is_err().then_some(()));
+    assert_eq!(send(a, "POST", "/", &[("Idempotency-Key", "two")], r#"{"n": 2}"#).0, 200);
+    eventually("it is said", || {
+        shown(&server, "first")["status"]["message"].as_str().is_some_and(|m| m.contains("events wait")).then_some(())
+    });
+    server.kill();
+    server.launch();
+    gateway(&server, "second", &[("webhook.b", &hook(b))]);
+    assert_eq!(payloads(&server, &token, "webhook.b", 2), [json!({"n": 1}), json!({"n": 2})]);
+    let mut ids: Vec<String> = events(&server, &token)
+        .iter()
+        .filter(|e| e["configuration"] == "webhook.b")
+        .map(|e| e["id"].to_string())
+        .collect();
+    ids.dedup();
+    assert_eq!(ids, ["\"two\"", "\"one\""]);
 }

@@ -62,7 +62,12 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.kill();
         if let Some(mut end) = self.afterwards.take() {
-            let _ = end.stdout(Stdio::null()).stderr(Stdio::null()).status();
+            end.stdout(Stdio::null()).stderr(Stdio::null());
+            // Refused until the broker's own connection is seen to have ended.
+            let begun = std::time::Instant::now();
+            while end.status().is_ok_and(|s| !s.success()) && begun.elapsed().as_secs() < 5 {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
         }
     }
 }
