@@ -9,8 +9,14 @@ use std::sync::Arc;
 /// The largest configuration that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
 /// Other words for sources: types, prefixes and images of the original.
-const ALIASES: [(&str, &str); 4] =
-    [("k8s", "resource"), ("http", "webhook"), ("rabbitmq", "amqp"), ("cron", "calendar")];
+const ALIASES: [(&str, &str); 6] = [
+    ("artifact", "s3"),
+    ("minio", "s3"),
+    ("k8s", "resource"),
+    ("http", "webhook"),
+    ("rabbitmq", "amqp"),
+    ("cron", "calendar"),
+];
 
 /// What counts of a Gateway object.
 #[derive(Debug, Clone, PartialEq)]

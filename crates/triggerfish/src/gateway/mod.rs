@@ -14,6 +14,7 @@ pub mod mqtt;
 pub mod nats;
 pub mod outlet;
 pub mod resource;
+pub mod s3;
 pub mod secret;
 pub mod webhook;
 
@@ -27,7 +28,8 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// Every source.
-pub const SOURCES: &[Kind] = &[calendar::KIND, webhook::KIND, resource::KIND, nats::KIND, mqtt::KIND, amqp::KIND];
+pub const SOURCES: &[Kind] =
+    &[calendar::KIND, webhook::KIND, resource::KIND, nats::KIND, mqtt::KIND, amqp::KIND, s3::KIND];
 
 /// One kind of source.
 #[derive(Debug)]

@@ -625,3 +625,60 @@ fn gateways_watch_gateways_and_nothing_goes_round_for_ever() {
     ids.dedup();
     assert_eq!(ids, ["\"two\"", "\"one\""]);
 }
+
+/// A signed request to a store, without a body.
+fn store(port: u16, method: &str, path: &str) -> u16 {
+    use triggerfish::gateway::s3::{Keys, sign};
+    let base = format!("http://127.0.0.1:{port}/").parse().unwrap();
+    let keys = Keys { access: "minioadmin".into(), secret: "minioadmin".into() };
+    let signed = sign(method, &base, path, Vec::new(), "", &keys, jiff::Timestamp::now()).unwrap();
+    let headers: Vec<(&str, &str)> = signed.headers().iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();
+    request(&format!("127.0.0.1:{port}"), method, signed.uri().path(), &headers, b"").status
+}
+
+#[test]
+fn objects_of_a_bucket_are_events_and_prefix_and_suffix_are_heeded() {
+    let Some(mut minio) = peers::minio() else { return };
+    eventually("the store is ready", || (store(minio.port, "PUT", "/input") == 200).then_some(()));
+    let server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    server.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: minio, namespace: argo}\nstringData: {accesskey: minioadmin, secretkey: minioadmin, wrong: nonsense}\n");
+    // The snippet of the document, restored, and the later form.
+    let of = |secret: &str| {
+        format!(
+            "  endpoint: 127.0.0.1:{}\n  event: s3:ObjectCreated:Put\n  filter:\n    prefix: in/\n    suffix: .csv\ninsecure: true\naccessKey:\n  key: accesskey\n  name: minio\nsecretKey:\n  key: {secret}\n  name: minio\n",
+            minio.port
+        )
+    };
+    let first = format!("s3EventConfig:\n  bucket: input\n{}", of("secretkey"));
+    let later = format!(
+        "bucket: {{name: input}}\nendpoint: 127.0.0.1:{}\nevents: [s3:ObjectRemoved:*]\ninsecure: true\naccessKey: {{key: accesskey, name: minio}}\nsecretKey: {{key: secretkey, name: minio}}\n",
+        minio.port
+    );
+    let wrong = format!("s3EventConfig:\n  bucket: input\n{}", of("wrong"));
+    gateway(&server, "files", &[("s3.fooConfig", &first), ("s3.removed", &later), ("s3.wrong", &wrong)]);
+    node(&server, "files", "s3.fooConfig", "Running");
+    node(&server, "files", "s3.removed", "Running");
+    let refused = node(&server, "files", "s3.wrong", "Error");
+    assert!(refused["message"].as_str().unwrap().contains("403"), "{refused}");
+    assert!(!refused.to_string().contains("nonsense"));
+    for path in ["/input/out/a.csv", "/input/in/a.txt", "/input/in/a b.csv"] {
+        assert_eq!(store(minio.port, "PUT", path), 200, "{path}");
+    }
+    assert_eq!(store(minio.port, "DELETE", "/input/in/a.txt"), 204);
+    let put = payloads(&server, &token, "s3.fooConfig", 1);
+    assert_eq!((put.len(), &put[0]["eventName"]), (1, &json!("s3:ObjectCreated:Put")));
+    payloads(&server, &token, "s3.removed", 1);
+    let metadata =
+        events(&server, &token).iter().find(|e| e["configuration"] == "s3.fooConfig").unwrap()["metadata"].clone();
+    assert_eq!(metadata["key"], json!(["in/a b.csv"]));
+    // The store goes and comes back.
+    minio.kill();
+    node(&server, "files", "s3.fooConfig", "Error");
+    minio.launch();
+    node(&server, "files", "s3.fooConfig", "Running");
+    eventually("an event after the restart", || {
+        store(minio.port, "PUT", "/input/in/b.csv");
+        (events(&server, &token).iter().filter(|e| e["configuration"] == "s3.fooConfig").count() > 1).then_some(())
+    });
+}

@@ -114,6 +114,22 @@ pub fn rabbitmq() -> Option<Peer> {
     Some(peer)
 }
 
+/// The MinIO that `scripts/get-minio` builds; its user and password are both `minioadmin`.
+pub fn minio() -> Option<Peer> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/minio");
+    if !program.is_file() {
+        println!("minio: skipped, scripts/get-minio has not built it");
+        return None;
+    }
+    Peer::start("sh", "dash", move |dir, port| {
+        let mut c = Command::new(&program);
+        c.args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}")]).arg(dir.join("data"));
+        c.env("HOME", dir).env("MINIO_ROOT_USER", "minioadmin").env("MINIO_ROOT_PASSWORD", "minioadmin");
+        c.env("MINIO_BROWSER", "off");
+        c
+    })
+}
+
 /// A line-based client of NATS' own protocol.
 pub struct NatsClient(BufReader<TcpStream>);
 
