@@ -95,7 +95,7 @@ fn escape(chars: &[char], i: usize, class: bool, out: &mut String) -> Result<usi
             return Ok(end.map_or(chars.len() - i, |e| e + 2));
         }
         'p' | 'P' | 'x' if chars.get(i + 2) == Some(&'{') => {
-            let length = chars[i..].iter().position(|c| *c == '}').map_or(chars.len() - i, |end| end + 1);
+            let length = near(&chars[i..]).iter().position(|c| *c == '}').map_or(3, |end| end + 1);
             out.extend(&chars[i..i + length]);
             return Ok(length);
         }
@@ -106,15 +106,15 @@ fn escape(chars: &[char], i: usize, class: bool, out: &mut String) -> Result<usi
 
 /// As far as a repetition or the name of a class may reach: nothing is looked for to the end of a long pattern.
 fn near(chars: &[char]) -> &[char] {
-    &chars[..chars.len().min(32)]
+    &chars[..chars.len().min(48)]
 }
 
 /// `{2}`, `{2,}` or `{2,3}`: its larger number, and its text.
 fn repetition(chars: &[char]) -> Option<(u32, String)> {
     let end = near(chars).iter().position(|c| *c == '}')?;
     let text: String = chars[..=end].iter().collect();
+    let inner: String = chars[1..end].iter().collect();
     let number = |s: &str| if s.bytes().all(|b| b.is_ascii_digit()) { s.parse::<u32>().ok() } else { None };
-    let inner = &text[1..end];
     let most = match inner.split_once(',') {
         None | Some((_, "")) => number(inner.trim_end_matches(','))?,
         Some((low, high)) => number(low)?.max(number(high)?),
@@ -158,6 +158,7 @@ mod tests {
             (r"^a{2,3}$", "aa", true),
             (r"^a{,3}$", "a{,3}", true),
             (r"^{}$", "{}", true),
+            (r"^{Κ}$", "{Κ}", true),
             (r"^[[:alpha:]]+$", "ab", true),
             (r"^[[a]$", "[", true),
             (r"^[a&&b]+$", "a&b", true),
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_long_pattern_is_read_in_linear_time() {
-        for long in ["{".repeat(1 << 20), "[[:".repeat(1 << 18), "}".repeat(1 << 20)] {
+        for long in ["{".repeat(1 << 20), "[[:".repeat(1 << 18), "}".repeat(1 << 20), r"\p{".repeat(1 << 18)] {
             // Most are too large when compiled; reaching that must not take long.
             let _ = compile(&long);
         }

@@ -7,6 +7,8 @@ use crate::gateway::door::{Endpoint, Held, Open};
 use crate::gateway::{Configuration, Destination, Entry, Failure, Gateway, Outlet, Progress};
 use crate::kube_api::Api;
 use crate::manifest;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -44,6 +46,9 @@ impl Command {
     }
 }
 
+/// A gateway, and the entries of its ConfigMap.
+type Found = (Gateway, BTreeMap<String, String>);
+
 /// One configuration under test.
 struct Trial {
     name: String,
@@ -62,7 +67,7 @@ impl Test {
         };
         let found = gateways(&objects, &namespace)?;
         let (tell, mut shown) = mpsc::unbounded_channel();
-        let (mut trials, mut going) = (Vec::new(), tokio::task::JoinSet::new());
+        let (mut trials, mut going) = (Vec::new(), FuturesUnordered::new());
         let mut broken = 0;
         for (gateway, data) in found {
             let gateway = Arc::new(gateway);
@@ -77,7 +82,7 @@ impl Test {
                         let out = outlet(&gateway, &c, &api, &tell);
                         let (place, source) = (trials.len(), c.source);
                         trials.push(Trial { name: c.name, progress: out.progress.clone(), failure: None });
-                        going.spawn(async move { (place, source.run(&out).await) });
+                        going.push(async move { (place, source.run(&out).await) });
                     }
                 }
             }
@@ -87,7 +92,7 @@ impl Test {
             tokio::select! {
                 () = tokio::time::sleep_until(end) => break,
                 Some(event) = shown.recv() => print(&event),
-                Some(Ok((place, ended))) = going.join_next() => {
+                Some((place, ended)) = going.next(), if !going.is_empty() => {
                     if let Err(Failure::Lost(why) | Failure::Wrong(why)) = ended {
                         println!("{}: {why}", trials[place].name);
                         trials[place].failure = Some(why);
@@ -111,7 +116,7 @@ impl Test {
 }
 
 /// The gateways of a file with their entries; for ConfigMaps that none names, one that would.
-fn gateways(objects: &[Value], namespace: &str) -> Result<Vec<(Gateway, BTreeMap<String, String>)>, String> {
+fn gateways(objects: &[Value], namespace: &str) -> Result<Vec<Found>, String> {
     let of = |kind: &str| objects.iter().filter(|o| o["kind"] == kind).collect::<Vec<_>>();
     let (maps, mut wanted) = (of("ConfigMap"), of("Gateway").into_iter().cloned().collect::<Vec<_>>());
     for m in &maps {
