@@ -11,7 +11,7 @@ use crate::gateway::{Destination, Entry, Failure, Gateway, Outlet, Progress, Sou
 use crate::kube_api::{Api, Clients, path};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -102,14 +102,14 @@ impl Controller {
         }));
         let changed = Arc::new(Notify::new());
         let mut known: HashMap<Key, Known> = HashMap::new();
-        let mut fresh = Vec::new();
+        let mut fresh = HashSet::new();
         let mut counters = tokio::time::interval(COUNTERS);
         loop {
             tokio::select! {
                 Some(t) = told.recv() => match t {
                     Told::Gateway(Change::Restart) => fresh.clear(),
                     Told::Gateway(Change::Applied(o)) => {
-                        fresh.push(key(&o));
+                        fresh.insert(key(&o));
                         self.gateway(&mut known, &o, &changed).await;
                     }
                     Told::Gateway(Change::Deleted(o)) => self.forget(known.remove(&key(&o)), &[]).await,
@@ -122,7 +122,13 @@ impl Controller {
                     }
                     Told::ConfigMap(Change::Applied(o)) => self.config_map(&mut known, &o, data(&o), &changed).await,
                     Told::ConfigMap(Change::Deleted(o)) => self.config_map(&mut known, &o, BTreeMap::new(), &changed).await,
-                    Told::ConfigMap(Change::Restart | Change::Complete) => {}
+                    Told::ConfigMap(Change::Restart) => {}
+                    // What was deleted while the watch was interrupted is not told.
+                    Told::ConfigMap(Change::Complete) => {
+                        for k in known.values_mut() {
+                            self.look_up(k, &changed).await;
+                        }
+                    }
                 },
                 () = changed.notified() => {}
                 _ = counters.tick() => {}
@@ -158,8 +164,7 @@ impl Controller {
         if entry.forwards.is_empty() {
             entry.forwards = self.forward(&entry.gateway, changed);
         }
-        let data = self.read_config_map(&entry.gateway).await;
-        self.reconcile(entry, &data, changed).await;
+        self.look_up(entry, changed).await;
     }
 
     fn forward(&self, gateway: &Arc<Gateway>, changed: &Arc<Notify>) -> Vec<Forwarding> {
@@ -206,17 +211,18 @@ impl Controller {
         }
     }
 
-    /// The ConfigMap as it is now; empty while it does not exist.
-    async fn read_config_map(&self, g: &Gateway) -> BTreeMap<String, String> {
-        if g.config_map.is_empty() {
-            return BTreeMap::new();
-        }
-        match self.api.get(&path("configmaps", &g.namespace, &g.config_map)).await {
-            Ok(o) => data(&o),
-            Err(e) => {
-                tracing::debug!(gateway = g.name, error = %e, "the gateway is idle: its ConfigMap cannot be read");
-                BTreeMap::new()
-            }
+    /// Makes what runs what the ConfigMap says now; without one the gateway is idle.
+    async fn look_up(&self, k: &mut Known, changed: &Arc<Notify>) {
+        let g = &k.gateway;
+        let found = match g.config_map.as_str() {
+            "" => Ok(Value::Null),
+            name => self.api.get(&path("configmaps", &g.namespace, name)).await,
+        };
+        match found {
+            Ok(o) => self.reconcile(k, &data(&o), changed).await,
+            Err(e) if e.code == 404 => self.reconcile(k, &BTreeMap::new(), changed).await,
+            // What runs goes on until it is known better.
+            Err(e) => tracing::warn!(gateway = g.name, error = %e, "the ConfigMap of a gateway cannot be read"),
         }
     }
 
@@ -263,7 +269,7 @@ impl Controller {
             let node = match e {
                 Entry::Runs(c) => self.start(&k.gateway, id, &c.name, c.source, c.settings, changed),
                 Entry::Broken { why, .. } => {
-                    self.report(&k.gateway, &name, &why);
+                    report(&self.recorder, &k.gateway, &name, &why);
                     Node {
                         id,
                         settings: Value::Null,
@@ -302,10 +308,6 @@ impl Controller {
         let doubts = source.doubts().join("; ");
         let task = tokio::spawn(supervise(source, outlet, state.clone(), self.recorder.clone()));
         Node { id, settings, state, progress, started: crate::clock::now_text(), doubts, task: Some(task) }
-    }
-
-    fn report(&self, g: &Gateway, configuration: &str, why: &str) {
-        report(&self.recorder, g, configuration, why);
     }
 
     /// Writes a gateway's status if it is not what was written before.
