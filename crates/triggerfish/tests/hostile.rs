@@ -162,6 +162,55 @@ fn manifests() {
     println!("manifests: {} cases, {valid} read, slowest {slowest:?}", cases());
 }
 
+const CONFIGURATIONS: [(&str, &str); 8] = [
+    (
+        "calendar.a",
+        "schedule: 10-20/5 0 1,15 jan-mar mon\ntimezone: Europe/Berlin\nrecurrence: [\"EXDATE:20261224T080000Z\"]\n",
+    ),
+    ("calendar.b", "interval: 1h30m\nexclusionDates: [\"EXDATE;TZID=America/New_York:20260301T000000\"]\n"),
+    ("webhook.c", "port: 12000\nendpoint: /a\nmethod: POST\nhmac: {secret: {name: a, key: b}}\n"),
+    (
+        "resource.d",
+        "namespace: a\ngroup: b\nversion: v1\nkind: C\nfilter: {prefix: a, labels: {b: c}}\ntype: [ADDED]\n",
+    ),
+    ("nats.e", "url: nats://a:4222\nattributes: {subject: a.>}\n"),
+    ("mqtt.f", "url: ssl://[::1]:8883\ntopic: a/+/#\nqos: 2\n"),
+    ("amqp.g", "url: amqp://u:p@h:5672/%2f\nexchangeName: a\nexchangeType: topic\nroutingKey: b.*\n"),
+    (
+        "s3.h",
+        "s3EventConfig:\n  bucket: a\n  endpoint: h:9000\n  event: s3:ObjectCreated:*\naccessKey: {name: a, key: b}\nsecretKey: {name: a, key: b}\n",
+    ),
+];
+
+/// Configurations of gateways: read, and where they are calendars, asked when they fire.
+#[test]
+fn configurations() {
+    use triggerfish::gateway::{Entry, Gateway, configuration::entries};
+    let corpus: Vec<&[u8]> = CONFIGURATIONS.iter().map(|(_, text)| text.as_bytes()).collect();
+    let gateway = Gateway::read(&json!({}));
+    let mut dice = Dice::new(3);
+    let (mut valid, mut slowest) = (0, Duration::ZERO);
+    for _ in 0..cases() {
+        let (name, text) = CONFIGURATIONS[dice.below(CONFIGURATIONS.len())];
+        let damaged = if dice.below(2) == 0 {
+            dice.damage(&[text.as_bytes()], &["*", "/", "-", ",", "0", "61", "?", "L", "mon", ":", " ", "\n", "é"])
+        } else {
+            dice.damage(&corpus, &PIECES)
+        };
+        let text = String::from_utf8_lossy(&damaged).into_owned();
+        let begun = Instant::now();
+        for e in entries(&gateway, &[(name.to_owned(), text.clone())].into()) {
+            if let Entry::Runs(c) = e {
+                valid += 1;
+                c.source.outlook(jiff::Timestamp::UNIX_EPOCH);
+            }
+        }
+        slowest = slowest.max(begun.elapsed());
+        assert!(begun.elapsed() < PATIENCE, "{text}");
+    }
+    println!("configurations: {} cases, {valid} run, slowest {slowest:?}", cases());
+}
+
 /// A server with an account that may do everything, and one binding.
 fn server() -> (Server, String) {
     let server = Server::start(&["--without-engine"]);
