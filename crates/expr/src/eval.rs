@@ -401,7 +401,7 @@ impl<'a> Eval<'_, 'a> {
                     return Err(interface(at, if matches!(a, Value::Text(_)) { &b } else { &a }, "string"));
                 };
                 self.spend(PATTERN, at)?;
-                let regex = crate::pattern::compile(y).map_err(|m| Error::run(at, m))?;
+                let regex = re2::compile(y).map_err(|m| Error::run(at, m))?;
                 Value::Bool(regex.is_match(x))
             }
             Op::Range => {

@@ -254,7 +254,7 @@ impl Parser {
         if op == Op::Matches
             && let Kind::Text(pattern) = &right.kind
         {
-            let regex = crate::pattern::compile(pattern).map_err(|m| Error::compile(at, m))?;
+            let regex = re2::compile(pattern).map_err(|m| Error::compile(at, m))?;
             return self.node(at, Kind::Matches(Box::new(left), Box::new(regex)));
         }
         self.node(at, Kind::Binary(op, Box::new(left), Box::new(right)))

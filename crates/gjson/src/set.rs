@@ -191,11 +191,8 @@ fn without(before: &str, after: &str) -> String {
         },
         None => (before, false),
     };
-    let after = if comma_follows {
-        after.trim_start_matches(|c| c <= ' ').strip_prefix(',').unwrap_or(after)
-    } else {
-        after
-    };
+    let after =
+        if comma_follows { after.trim_start_matches(|c| c <= ' ').strip_prefix(',').unwrap_or(after) } else { after };
     format!("{before}{after}")
 }
 

@@ -71,8 +71,9 @@ impl Go {
 type Outcome<'a> = Result<Value<'a>, String>;
 type Run = for<'c, 'a> fn(&Call<'c, 'a>) -> Outcome<'a>;
 
-/// One function of the map.
+/// One function of the `sprig` map.
 pub struct Function {
+    /// What it is called.
     pub name: &'static str,
     /// As Go writes it; what it takes is read from here.
     pub signature: &'static str,
@@ -365,7 +366,7 @@ const FUNCTIONS: &[Function] = table! {
     "wrap": (Int, Text) -> "string", words::wrap;
     "wrapWith": (Int, Text, Text) -> "string", words::wrap_with;
 };
-
+/// The `sprig` function of a name.
 pub fn function(name: &str) -> Option<&'static Function> {
     FUNCTIONS.binary_search_by(|f| f.name.cmp(name)).ok().map(|i| &FUNCTIONS[i])
 }
@@ -381,7 +382,7 @@ pub fn map<'a>() -> Value<'a> {
 }
 
 impl Function {
-    pub fn value<'a>(&self) -> Value<'a> {
+    pub(crate) fn value<'a>(&self) -> Value<'a> {
         Value::function(Named { name: self.name, signature: self.signature, sprig: true })
     }
 
@@ -393,6 +394,11 @@ impl Function {
             name if name.starts_with("gen") => 300_000,
             _ => 1,
         }
+    }
+
+    /// The Go type of its parameter number `i`; none where it takes no such one.
+    pub fn takes(&self, i: usize) -> Option<&'static str> {
+        self.takes.get(i).copied().or(self.more).map(Go::shown)
     }
 
     /// Calls it; `room` is what the evaluation may still produce.

@@ -219,7 +219,7 @@ pub fn b32dec<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
 }
 
 fn regex(pattern: &str) -> Result<Regex, String> {
-    crate::pattern::compile(pattern)
+    re2::compile(pattern)
 }
 pub fn regex_match<'a>(c: &Call<'_, 'a>) -> Outcome<'a> {
     Ok(Value::Bool(regex(c.text(0)).is_ok_and(|r| r.is_match(c.text(1)))))

@@ -1,7 +1,8 @@
 //! The REST façade, request by request.
 
 use crate::Suite;
-use crate::support::{self, Server, lines, vectors};
+use crate::suite::{lines, vectors};
+use crate::support::{self, Server};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

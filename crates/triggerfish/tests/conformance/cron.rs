@@ -1,7 +1,7 @@
 //! Schedules: the firings that robfig/cron was recorded to give.
 
 use crate::Suite;
-use crate::support::{lines, vectors};
+use crate::suite::{lines, vectors};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;

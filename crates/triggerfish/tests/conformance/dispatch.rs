@@ -1,7 +1,7 @@
 //! Events to workflows: what bindings decide.
 
 use crate::Suite;
-use crate::support::{lines, vectors};
+use crate::suite::{lines, vectors};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use triggerfish::event::{Caller, Event};

@@ -1,7 +1,8 @@
 //! The Kubernetes API as kubectl and raw requests see it; run by the vectors' own runner.
 
-use crate::listed;
-use crate::support::{self, Server, vectors};
+use crate::suite::listed;
+use crate::suite::vectors;
+use crate::support::{self, Server};
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -275,24 +275,6 @@ pub fn within<T>(patience: Duration, what: &str, mut f: impl FnMut() -> Option<T
     }
 }
 
-/// The folder of vectors, if there is one: `TRIGGERFISH_CONFORMANCE`, else the one beside the project.
-pub fn vectors(suite: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("TRIGGERFISH_CONFORMANCE")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance"));
-    let dir = root.join(suite);
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    println!("{suite}: skipped, no vectors in {}", root.display());
-    None
-}
-
-pub fn lines(file: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(file).unwrap();
-    text.lines().filter(|l| !l.trim().is_empty()).map(|l| serde_json::from_str(l).unwrap()).collect()
-}
-
 /// A kubectl to test with: `KUBECTL`, the one that `scripts/get-kubectl` made, or the one on the path.
 pub fn kubectl() -> Option<PathBuf> {
     let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/kubectl");

@@ -2,6 +2,13 @@
 //!
 //! The engine's own syntax differs: here `\d`, `\w`, `\s` and `\b` mean ASCII, a class holds no classes, a repetition is
 //! at most 1000, and `\Q…\E` quotes. The pattern is rewritten so that it means what RE2 says.
+//!
+//! ```
+//! assert!(re2::compile(r"^\d{2,3}$").unwrap().is_match("42"));
+//! assert!(re2::compile("a**").unwrap_err().contains("invalid nested repetition operator"));
+//! ```
+
+#![warn(missing_docs)]
 
 use regex::{Regex, RegexBuilder};
 
@@ -20,9 +27,12 @@ fn translate(pattern: &str) -> Result<String, String> {
     let chars: Vec<char> = pattern.chars().collect();
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut class = false;
+    // Where a repetition begins that nothing came after yet.
+    let mut repeated: Option<usize> = None;
     let mut i = 0;
     while let Some(&c) = chars.get(i) {
         let next = chars.get(i + 1).copied();
+        let before = repeated.take();
         match (c, class) {
             ('\\', _) => {
                 i += escape(&chars, i, class, &mut out)?;
@@ -60,19 +70,40 @@ fn translate(pattern: &str) -> Result<String, String> {
                     return Err(format!("error parsing regexp: invalid repeat count: `{text}`"));
                 }
                 Some((_, text)) => {
-                    out.push_str(&text);
-                    i += text.len();
+                    i = once(&chars, before, i, text.len(), &mut out)?;
+                    repeated = Some(i - text.len());
                     continue;
                 }
                 // Anything else in braces is text.
                 None => out.push_str("\\{"),
             },
+            ('*' | '+' | '?', false) => {
+                i = once(&chars, before, i, 1, &mut out)?;
+                repeated = Some(i - 1);
+                continue;
+            }
             ('}', false) => out.push_str("\\}"),
             _ => out.push(c),
         }
         i += 1;
     }
     Ok(out)
+}
+
+/// Writes a repetition with the sign that makes it reluctant, and tells where it ends. Nothing is repeated repeatedly.
+fn once(chars: &[char], before: Option<usize>, i: usize, length: usize, out: &mut String) -> Result<usize, String> {
+    let reluctant = usize::from(chars.get(i + length) == Some(&'?'));
+    let end = i + length + reluctant;
+    match before {
+        Some(start) => {
+            let text: String = chars[start..end].iter().collect();
+            Err(format!("error parsing regexp: invalid nested repetition operator: `{text}`"))
+        }
+        None => {
+            out.extend(&chars[i..end]);
+            Ok(end)
+        }
+    }
 }
 
 /// Writes what an escape at `i` means and tells how long it is.
@@ -167,7 +198,7 @@ mod tests {
         ] {
             assert_eq!(compile(pattern).map(|r| r.is_match(text)), Ok(matches), "{pattern} on {text}");
         }
-        for wrong in ["(", "a{1001}", "(?=a)", "\\"] {
+        for wrong in ["(", "a**", "a{2}{3}", "a+?*", "a{1001}", "(?=a)", "\\"] {
             assert!(compile(wrong).is_err(), "{wrong}");
         }
     }
