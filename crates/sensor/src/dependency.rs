@@ -3,10 +3,10 @@
 use crate::event::Event;
 use crate::filter::{Filter, filter};
 use crate::transform::{Transform, transform};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How a dependency looks at events.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Judgement {
     /// What the data becomes first.

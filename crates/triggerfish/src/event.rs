@@ -19,6 +19,19 @@ impl Caller {
         Caller { name: user.name.clone(), uid: user.uid.clone(), groups: user.groups.clone() }
     }
 
+    /// A service account.
+    pub fn account(namespace: &str, name: &str) -> Self {
+        Caller {
+            name: format!("system:serviceaccount:{namespace}:{name}"),
+            uid: String::new(),
+            groups: vec![
+                "system:serviceaccounts".into(),
+                format!("system:serviceaccounts:{namespace}"),
+                "system:authenticated".into(),
+            ],
+        }
+    }
+
     /// Namespace and name, when this is a service account.
     pub fn service_account(&self) -> Option<(&str, &str)> {
         self.name.strip_prefix("system:serviceaccount:")?.split_once(':')
@@ -60,6 +73,12 @@ pub struct Origin {
     pub configuration: String,
     /// Whether bindings are among the gateway's watchers.
     pub bindings: bool,
+    /// The kind of the source, such as `webhook`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// The same event again, for another discriminator: only bindings look at it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copy: bool,
 }
 
 /// What a sender calls its event: the id, and what a repeat is recognised by. `scope` keeps senders apart.

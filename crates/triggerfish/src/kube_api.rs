@@ -188,6 +188,28 @@ impl Api {
         .await
         .map(drop)
     }
+    /// Patches with a media type of one's own.
+    pub async fn patch(&self, path: &str, media: &str, patch: &Value) -> Result<(), Refusal> {
+        let path = if media.starts_with("application/apply-patch") {
+            format!("{path}?fieldManager=triggerfish&force=true")
+        } else {
+            path.to_owned()
+        };
+        self.send::<IgnoredAny>("PATCH", &path, media, serde_json::to_vec(patch).unwrap_or_default()).await.map(drop)
+    }
+    /// What a kind is called where it is served, and whether its objects are in namespaces.
+    pub async fn served(&self, api_version: &str, kind: &str) -> Result<Option<(String, bool)>, Refusal> {
+        let root = if api_version.contains('/') { "apis" } else { "api" };
+        let list = match self.get(&format!("/{root}/{api_version}")).await {
+            Err(e) if e.code == 404 => return Ok(None),
+            other => other?,
+        };
+        let found = list["resources"].as_array().into_iter().flatten().find_map(|r| {
+            let plural = r["name"].as_str().filter(|n| !n.contains('/') && r["kind"] == kind)?;
+            Some((plural.to_owned(), r["namespaced"] == true))
+        });
+        Ok(found)
+    }
     /// Replaces; the answer is the version that was written.
     pub async fn replace(&self, path: &str, o: &Value) -> Result<String, Refusal> {
         let written: Written =

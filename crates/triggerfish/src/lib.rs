@@ -30,6 +30,8 @@ pub mod manifest;
 pub mod route;
 /// Runs Pods as processes or containers.
 pub mod runtime;
+/// What sensors wait for and do: one file per kind of trigger.
+pub mod sensors;
 /// Loops, spawns and wiring.
 pub mod serve;
 /// Decides how a workflow goes on.

@@ -100,21 +100,22 @@ fn no_file_is_forgotten_by_its_mod() {
 }
 
 /// The rooms of the product in river order: each names only those before it. `serve` wires, `cli` talks to people.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("event", &[]),
     ("kind", &[]),
     ("cron", &["clock"]),
-    ("bus", &["event"]),
+    ("bus", &["event", "clock"]),
     ("gateway", &["event", "cron", "clock", "kube_api", "follow", "bus"]),
     ("route", &["event", "kind"]),
+    ("sensors", &["event", "kind", "cron", "clock", "kube_api", "manifest", "gateway", "route"]),
     ("workflow", &["kind", "clock"]),
     ("runtime", &["workflow", "clock"]),
     ("api", &["event", "kind", "kube_api", "bus", "route", "workflow", "clock", "lookup"]),
     (
         "serve",
         &[
-            "event", "kind", "kube_api", "follow", "bus", "gateway", "route", "workflow", "runtime", "api", "clock",
-            "manifest", "lookup",
+            "event", "kind", "kube_api", "follow", "bus", "gateway", "route", "sensors", "workflow", "runtime", "api",
+            "clock", "manifest", "lookup",
         ],
     ),
     ("cli", &["event", "gateway", "kube_api", "manifest", "route", "runtime", "serve", "workflow"]),

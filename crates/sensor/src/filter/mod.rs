@@ -6,10 +6,15 @@ mod time;
 
 use crate::event::{Context, Event};
 use crate::script;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+/// Whether a window of the day makes sense; what is wrong with it otherwise.
+pub fn check_time(window: &TimeFilter) -> Result<(), String> {
+    time::ask(window, "2026-01-01T00:00:00Z").map(drop)
+}
 
 /// What an event has to be like; see each part.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Filter {
     /// Expressions over fields of the data.
@@ -29,7 +34,7 @@ pub struct Filter {
 }
 
 /// An expression of govaluate, and what its names stand for.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExpressionFilter {
     /// The expression.
@@ -39,7 +44,7 @@ pub struct ExpressionFilter {
 }
 
 /// A name and a path into the data.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Field {
     /// The name in the expression.
@@ -49,7 +54,7 @@ pub struct Field {
 }
 
 /// What a value of the data has to be.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DataFilter {
     /// A GJSON path.
@@ -66,7 +71,7 @@ pub struct DataFilter {
 }
 
 /// Attributes.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContextFilter {
     /// CloudEvents `type`.
@@ -81,7 +86,7 @@ pub struct ContextFilter {
 }
 
 /// A window of the day: from `start` until before `stop`; over midnight where `stop` is earlier.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TimeFilter {
     /// `HH:MM:SS`

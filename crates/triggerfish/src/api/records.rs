@@ -3,6 +3,7 @@
 use super::answer::{Answer, Fault, ok};
 use super::{Call, State};
 use crate::bus::Record;
+use crate::bus::ledger::{self, Action};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -36,19 +37,17 @@ pub fn record(r: &Record) -> Value {
 }
 
 fn may_see(state: &State, call: &Call, namespace: &str) -> Result<(), Fault> {
+    may(state, call, "list", "workfloweventbindings", namespace)
+}
+
+fn may(state: &State, call: &Call, verb: &str, resource: &str, namespace: &str) -> Result<(), Fault> {
     let c = state.caller(call)?;
     let user = apiserver::User { name: c.name.clone(), uid: c.uid, groups: c.groups, ..Default::default() };
-    if state.clients.server().allowed(&user, "list", crate::kind::GROUP, "workfloweventbindings", namespace, "") {
+    if state.clients.server().allowed(&user, verb, crate::kind::GROUP, resource, namespace, "") {
         return Ok(());
     }
-    Err(Fault::new(
-        403,
-        7,
-        format!(
-            "event records are forbidden: User {:?} cannot list workfloweventbindings.argoproj.io in the namespace {namespace:?}",
-            c.name
-        ),
-    ))
+    let what = format!("User {:?} cannot {verb} {resource}.argoproj.io in the namespace {namespace:?}", c.name);
+    Err(Fault::new(403, 7, format!("event records are forbidden: {what}")))
 }
 
 /// `?limit=N&before=SEQ`: newest first; `continue` is the next `before`.
@@ -73,5 +72,60 @@ pub fn show(state: &Arc<State>, call: &Call, namespace: &str, id: &str) -> Resul
         state.bus.get(id).map_err(Fault::internal)?.filter(|r| namespace.is_empty() || r.event.namespace == namespace);
     let found =
         found.ok_or_else(|| Fault::not_found(format!("no event {id:?} is recorded in the namespace {namespace:?}")))?;
-    Ok(ok(&record(&found)))
+    let mut out = record(&found);
+    let (watched, actions) = (
+        state.bus.watched(found.seq).map_err(Fault::internal)?,
+        state.bus.actions_of(found.seq).map_err(Fault::internal)?,
+    );
+    let watchers: Vec<Value> = watched
+        .into_iter()
+        .map(|(name, mut outcome)| {
+            outcome["actions"] = actions.iter().filter(|a| a.name == name).map(action).collect();
+            outcome["name"] = json!(name);
+            outcome
+        })
+        .collect();
+    if !watchers.is_empty() {
+        out["watchers"] = json!(watchers);
+    }
+    Ok(ok(&out))
+}
+
+fn action(a: &Action) -> Value {
+    json!({
+        "id": a.id, "sensor": a.name, "trigger": a.part, "state": a.state.name(), "attempts": a.attempts,
+        "result": a.result, "changed": a.changed,
+    })
+}
+
+/// What was given up, newest first.
+pub fn dead_letters(state: &Arc<State>, call: &Call, namespace: &str) -> Result<Answer, Fault> {
+    may(state, call, "list", "sensors", namespace)?;
+    let found = state.bus.dead_letters(namespace, PAGE).map_err(Fault::internal)?;
+    let items: Vec<Value> = found
+        .iter()
+        .map(|a| {
+            let mut item = action(a);
+            item["namespace"] = json!(a.namespace);
+            item["events"] = serde_json::from_str(&a.events).unwrap_or_default();
+            item
+        })
+        .collect();
+    Ok(ok(&json!({ "items": items })))
+}
+
+/// Has one, or all of a namespace, tried again.
+pub async fn retry(state: &Arc<State>, call: &Call, namespace: &str, id: &str) -> Result<Answer, Fault> {
+    may(state, call, "update", "sensors", namespace)?;
+    let found = if id == "all" {
+        state.bus.dead_letters(namespace, PAGE).map_err(Fault::internal)?
+    } else {
+        let one = state.bus.action(id).map_err(Fault::internal)?;
+        let one = one.filter(|a| a.state == ledger::State::Dead && (namespace.is_empty() || a.namespace == namespace));
+        vec![one.ok_or_else(|| Fault::not_found(format!("nothing with the id {id:?} was given up in {namespace:?}")))?]
+    };
+    for a in &found {
+        state.bus.retry(&a.id).await.map_err(|e| Fault::internal(format!("{e:?}")))?;
+    }
+    Ok(ok(&json!({"retried": found.len()})))
 }

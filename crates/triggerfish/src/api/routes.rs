@@ -60,6 +60,8 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
         }
         ("GET", ["api", "v1", "event-records", ns]) => records::list(&state, &call, ns),
         ("GET", ["api", "v1", "event-records", ns, id]) => records::show(&state, &call, ns, id),
+        ("GET", ["api", "v1", "dead-letters", ns]) => records::dead_letters(&state, &call, ns),
+        ("POST", ["api", "v1", "dead-letters", ns, id, "retry"]) => records::retry(&state, &call, ns, id).await,
         ("GET", ["api", "v1", "workflow-event-bindings", ns]) => bindings::list(&state, &call, ns).await,
         ("GET", ["api", "v1", "info"]) => info::info(&state, &call),
         ("GET", ["api", "v1", "version"]) => info::version(&state, &call),

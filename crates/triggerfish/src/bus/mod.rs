@@ -3,6 +3,7 @@
 //! One SQLite file with one writer that commits what is waiting together. A repeated event (same identity within the
 //! window) is recognised by the log itself.
 
+pub mod ledger;
 mod recent;
 mod waiting;
 mod writer;
@@ -81,6 +82,8 @@ pub struct Bus {
     recent: Arc<Recent>,
     /// Tells those who wait that something was appended.
     pub arrived: Arc<Notify>,
+    /// Tells those who act that something is to be tried again.
+    pub retried: Notify,
 }
 
 impl Bus {
@@ -120,6 +123,7 @@ impl Bus {
             queue: options.queue,
             recent,
             arrived,
+            retried: Notify::new(),
         })
     }
 
@@ -219,7 +223,7 @@ impl Bus {
         let mut found = self.pending(after, limit)?;
         let end = found.last().map_or(after, |r| r.seq);
         found.retain(|r| {
-            r.event.namespace == namespace && r.event.origin.as_ref().is_some_and(|o| o.gateway == gateway)
+            r.event.namespace == namespace && r.event.origin.as_ref().is_some_and(|o| o.gateway == gateway && !o.copy)
         });
         Ok((found, end))
     }

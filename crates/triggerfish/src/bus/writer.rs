@@ -1,5 +1,6 @@
 //! The only writer of the log: commits what is waiting in one transaction.
 
+use super::ledger;
 use super::recent::Recent;
 use super::{Accepted, Options, Refused};
 use crate::event::{Event, Outcome};
@@ -34,6 +35,11 @@ pub enum Job {
         seq: Option<u64>,
         reply: oneshot::Sender<Result<(), Refused>>,
     },
+    /// Writes what a reader keeps.
+    Write {
+        lines: Vec<ledger::Write>,
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
     Finish {
         outcomes: Vec<(u64, Outcome)>,
         cursor: u64,
@@ -55,8 +61,9 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     c.pragma_update(None, "journal_mode", "WAL")?;
     c.pragma_update(None, "synchronous", "FULL")?;
     c.pragma_update(None, "wal_autocheckpoint", 4000)?;
-    c.set_prepared_statement_cache_capacity(16);
+    c.set_prepared_statement_cache_capacity(32);
     c.execute_batch(TABLES)?;
+    c.execute_batch(ledger::TABLES)?;
     Ok(c)
 }
 
@@ -224,6 +231,12 @@ impl Writer {
                     }
                     done.push(Done::Watched(reply));
                 }
+                Job::Write { lines, reply } => {
+                    if let Some(e) = lines.iter().find_map(|line| ledger::write(&tx, line).err()) {
+                        failed = Some(e);
+                    }
+                    done.push(Done::Watched(reply));
+                }
                 Job::Finish { outcomes, cursor, reply } => {
                     let count = outcomes.len() as u64;
                     if let Err(e) = finish(&tx, &outcomes, cursor) {
@@ -254,6 +267,7 @@ impl Writer {
             .optional()?;
         tx.execute("DELETE FROM events WHERE seq <= ?1 AND seq < ?2", [cursor, young.unwrap_or(i64::MAX)])?;
         tx.execute("DELETE FROM outcomes WHERE seq < (SELECT coalesce(min(seq), 0) FROM events)", [])?;
+        ledger::trim(&tx)?;
         tx.execute("DELETE FROM identities WHERE received < ?1", [now - self.options.window.as_millis() as i64])?;
         tx.commit()
     }

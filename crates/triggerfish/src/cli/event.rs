@@ -17,6 +17,26 @@ pub enum Event {
     Show(Show),
     /// Ask the bindings of now about an event, and show why each does or does not match.
     Explain(Explain),
+    /// List what triggers gave up, newest first.
+    DeadLetters(DeadLetters),
+    /// Have something that was given up tried again.
+    Retry(Retry),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DeadLetters {
+    #[arg(short, long, value_enum)]
+    output: Option<Output>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Retry {
+    /// Its id in `event dead-letters`, or `all`.
+    id: String,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,6 +94,8 @@ impl Event {
             Event::List(c) => c.run().await,
             Event::Show(c) => c.run().await,
             Event::Explain(c) => c.run().await,
+            Event::DeadLetters(c) => c.run().await,
+            Event::Retry(c) => c.run().await,
         }
     }
 }
@@ -169,6 +191,43 @@ impl Show {
     }
 }
 
+impl DeadLetters {
+    async fn run(self) -> Result<(), String> {
+        let (api, namespace) = self.connection.rest().await?;
+        let found = api.get(&format!("/api/v1/dead-letters/{}", encode(&namespace))).await.map_err(|e| e.message)?;
+        if let Some(how @ (Output::Json | Output::Yaml)) = self.output {
+            return print(&found, how);
+        }
+        let mut rows = vec![["GIVEN UP", "ID", "SENSOR", "TRIGGER", "TRIES", "WHY"].map(String::from).to_vec()];
+        for l in found["items"].as_array().into_iter().flatten() {
+            rows.push(vec![
+                text(l, "changed").into(),
+                text(l, "id").into(),
+                text(l, "sensor").into(),
+                text(l, "trigger").into(),
+                l["attempts"].to_string(),
+                text(l, "result").into(),
+            ]);
+        }
+        if rows.len() == 1 {
+            eprintln!("nothing was given up in the namespace {namespace}");
+            return Ok(());
+        }
+        columns(&rows);
+        Ok(())
+    }
+}
+
+impl Retry {
+    async fn run(self) -> Result<(), String> {
+        let (api, namespace) = self.connection.rest().await?;
+        let place = format!("/api/v1/dead-letters/{}/{}/retry", encode(&namespace), encode(&self.id));
+        let answer = api.create(&place, &Value::Null).await.map_err(|e| e.message)?;
+        println!("{} tried again", answer["retried"]);
+        Ok(())
+    }
+}
+
 /// Bindings read at once.
 const PAGE: usize = 500;
 
@@ -250,7 +309,30 @@ fn explain(r: &Value) {
     if let Some(n) = r["moreNotMatched"].as_u64() {
         println!("bindings       {n} more did not match; `triggerfish event explain {}` says why", text(r, "id"));
     }
+    for w in r["watchers"].as_array().into_iter().flatten() {
+        watcher(w);
+    }
     if text(r, "phase") == "Waiting" {
         println!("outcome        waits for dispatch");
+    }
+}
+
+/// What an event was to a sensor: a line for each dependency, and one for each thing that it did.
+fn watcher(w: &Value) {
+    let name = format!("sensor {}", text(w, "name"));
+    for d in w["dependencies"].as_array().into_iter().flatten() {
+        match text(d, "because") {
+            "" => println!("{name:<14} {}: passed", text(d, "dependency")),
+            why => println!("{name:<14} {}: rejected: {why}", text(d, "dependency")),
+        }
+    }
+    for a in w["actions"].as_array().into_iter().flatten() {
+        let state = match text(a, "state") {
+            "dead" => format!("given up after {} tries: {}", a["attempts"], text(a, "result")),
+            "waiting" if a["attempts"] == 0 => "waits to be done".to_owned(),
+            "waiting" => format!("failed {} times, is tried again: {}", a["attempts"], text(a, "result")),
+            _ => text(a, "result").to_owned(),
+        };
+        println!("{name:<14} trigger {}: {state}", text(a, "trigger"));
     }
 }

@@ -154,6 +154,7 @@ fn outlet(gateway: &Arc<Gateway>, c: &Configuration, api: &Api, tell: &mpsc::Unb
     Outlet {
         gateway: gateway.clone(),
         configuration: c.name.clone(),
+        source: c.kind.name,
         destination: Destination::Shown(tell.clone()),
         api: api.clone(),
         open: check_port(),

@@ -11,6 +11,7 @@ mod expr;
 mod gateway;
 mod get;
 mod hello;
+mod judge;
 mod logs;
 mod serve;
 mod token;
@@ -58,6 +59,8 @@ enum Command {
     Gateway(gateway::Command),
     /// Look at this host, its data directory and a running server, and say what is wrong.
     Doctor(doctor::Doctor),
+    #[command(hide = true)]
+    Judge,
     /// Print a completion script.
     Completion { shell: clap_complete::Shell },
     /// Print the version of this program and of a running server.
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Gateway(c) => block(c.run()),
         Command::Doctor(c) => block(c.run()),
         Command::Version(c) => block(c.run()),
+        Command::Judge => judge::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,11 +4,7 @@ use apiserver::{Admitted, FieldError};
 use serde_json::Value;
 
 /// Fields that are read and have no effect yet, and why.
-const LATER: [(&str, &str); 4] = [
-    (
-        "/spec/watchers/sensors",
-        "spec.watchers.sensors: sensors do not run yet; events are kept in the log and reach bindings",
-    ),
+const LATER: [(&str, &str); 3] = [
     ("/spec/rpcPort", "spec.rpcPort: custom gateways over gRPC do not run yet"),
     ("/spec/processorPort", "spec.processorPort: custom gateways over gRPC do not run yet"),
     ("/spec/httpServerPort", "spec.httpServerPort: custom gateways over HTTP do not run yet"),

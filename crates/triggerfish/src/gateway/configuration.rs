@@ -78,16 +78,10 @@ impl Gateway {
 
     /// As whom it reads objects, and as whom its events start workflows.
     pub fn caller(&self) -> Caller {
-        let account = if self.service_account.is_empty() { "default" } else { &self.service_account };
-        Caller {
-            name: format!("system:serviceaccount:{}:{account}", self.namespace),
-            uid: String::new(),
-            groups: vec![
-                "system:serviceaccounts".into(),
-                format!("system:serviceaccounts:{}", self.namespace),
-                "system:authenticated".into(),
-            ],
-        }
+        Caller::account(
+            &self.namespace,
+            if self.service_account.is_empty() { "default" } else { &self.service_account },
+        )
     }
 
     /// The source of its configurations whose names do not say it.

@@ -3,6 +3,7 @@
 use super::outlet::{Emission, Outlet, pump};
 use super::secret::{Basic, Reference, Tls};
 use super::{Failure, Kind, Source, settings};
+use crate::kube_api::Api;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use futures_util::StreamExt;
@@ -47,7 +48,7 @@ struct JetStream {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Auth {
+pub struct Auth {
     basic: Option<Basic>,
     token: Option<Reference>,
     nkey: Option<Reference>,
@@ -68,6 +69,41 @@ fn read(v: &Value) -> Result<Arc<dyn Source>, String> {
     Ok(Arc::new(Nats(s)))
 }
 
+/// Connects, with what Secrets of a namespace hold.
+pub async fn connect(
+    url: &str,
+    name: &str,
+    auth: Option<&Auth>,
+    tls: Option<&Tls>,
+    api: &Api,
+    namespace: &str,
+) -> Result<Client, Failure> {
+    // A lost connection ends the source; it is started again with pauses like any other.
+    let mut options = ConnectOptions::new().name(name).max_reconnects(1);
+    if let Some(a) = auth {
+        if let Some(b) = &a.basic {
+            let (user, password) =
+                (b.username.value_in(api, namespace).await?, b.password.value_in(api, namespace).await?);
+            options = options.user_and_password(user, password);
+        }
+        if let Some(t) = &a.token {
+            options = options.token(t.value_in(api, namespace).await?);
+        }
+        if let Some(k) = &a.nkey {
+            options = options.nkey(k.value_in(api, namespace).await?);
+        }
+        if let Some(c) = &a.credential {
+            options = options
+                .credentials(&c.value_in(api, namespace).await?)
+                .map_err(|_| Failure::Lost("auth.credential: it is no credentials file".into()))?;
+        }
+    }
+    if let Some(t) = tls {
+        options = options.tls_client_config(t.client_in(api, namespace).await?).require_tls(true);
+    }
+    options.connect(url).await.map_err(|e| Failure::lost("cannot connect", e))
+}
+
 impl Source for Nats {
     fn run<'a>(&'a self, out: &'a Outlet) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
@@ -83,28 +119,8 @@ impl Source for Nats {
 impl Nats {
     async fn connect(&self, out: &Outlet) -> Result<Client, Failure> {
         let s = &self.0;
-        // A lost connection ends the source; it is started again with pauses like any other.
-        let mut options = ConnectOptions::new().name(format!("triggerfish {}", out.gateway.name)).max_reconnects(1);
-        if let Some(a) = &s.auth {
-            if let Some(b) = &a.basic {
-                options = options.user_and_password(b.username.value(out).await?, b.password.value(out).await?);
-            }
-            if let Some(t) = &a.token {
-                options = options.token(t.value(out).await?);
-            }
-            if let Some(k) = &a.nkey {
-                options = options.nkey(k.value(out).await?);
-            }
-            if let Some(c) = &a.credential {
-                options = options
-                    .credentials(&c.value(out).await?)
-                    .map_err(|_| Failure::Lost("auth.credential: it is no credentials file".into()))?;
-            }
-        }
-        if let Some(t) = &s.tls {
-            options = options.tls_client_config(t.client(out).await?).require_tls(true);
-        }
-        options.connect(&s.url).await.map_err(|e| Failure::lost("cannot connect", e))
+        let name = format!("triggerfish {}", out.gateway.name);
+        connect(&s.url, &name, s.auth.as_ref(), s.tls.as_ref(), &out.api, &out.gateway.namespace).await
     }
 
     /// Core NATS: what is published while nobody listens is gone, by its nature.

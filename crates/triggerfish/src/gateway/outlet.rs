@@ -71,6 +71,8 @@ pub enum Destination {
 pub struct Outlet {
     pub gateway: Arc<Gateway>,
     pub configuration: String,
+    /// The kind of the source.
+    pub source: &'static str,
     pub destination: Destination,
     /// The Kubernetes API, as the gateway's service account.
     pub api: Api,
@@ -178,6 +180,8 @@ impl Outlet {
                 gateway: g.name.clone(),
                 configuration: self.configuration.clone(),
                 bindings: g.bindings.is_some(),
+                source: self.source.to_owned(),
+                copy: n > 0,
             }),
             base64,
         })

@@ -133,21 +133,12 @@ impl Resource {
             groups.iter().filter_map(|g| g["name"].as_str().map(str::to_owned)).collect()
         };
         for group in groups {
-            let place =
-                if group.is_empty() { format!("/api/{}", s.version) } else { format!("/apis/{group}/{}", s.version) };
-            let served = match out.api.get(&place).await {
-                Ok(v) => v,
-                Err(e) if e.code == 404 => continue,
-                Err(e) => return Err(Failure::lost("cannot ask what is served", e)),
-            };
-            let found = served["resources"].as_array().into_iter().flatten().find(|r| {
-                r["kind"] == s.kind.as_str()
-                    && r["name"].as_str().is_some_and(|n| !n.contains('/'))
-                    && r["verbs"].as_array().is_some_and(|v| v.contains(&"watch".into()))
-            });
-            if let Some(plural) = found.and_then(|r| r["name"].as_str()) {
+            let version = if group.is_empty() { s.version.clone() } else { format!("{group}/{}", s.version) };
+            let found = out.api.served(&version, &s.kind).await;
+            let found = found.map_err(|e| Failure::lost("cannot ask what is served", e))?;
+            if let Some((plural, _)) = found {
                 let labels: Vec<String> = s.filter.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-                let target = Target::of(&group, &s.version, plural, &s.kind).labelled(&labels.join(","));
+                let target = Target::of(&group, &s.version, &plural, &s.kind).labelled(&labels.join(","));
                 return Ok(Target { namespace: s.namespace.clone(), ..target });
             }
         }

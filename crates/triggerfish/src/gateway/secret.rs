@@ -1,7 +1,7 @@
 //! References to Secrets, and their values, which are in no log and no error.
 
 use super::{Failure, Outlet};
-use crate::kube_api::path;
+use crate::kube_api::{Api, path};
 use base64::Engine;
 use serde::Deserialize;
 
@@ -16,9 +16,13 @@ pub struct Reference {
 impl Reference {
     /// The value now; read as the gateway's service account.
     pub async fn value(&self, out: &Outlet) -> Result<String, Failure> {
-        let namespace = &out.gateway.namespace;
+        self.value_in(&out.api, &out.gateway.namespace).await
+    }
+
+    /// The value now, of a Secret in a namespace.
+    pub async fn value_in(&self, api: &Api, namespace: &str) -> Result<String, Failure> {
         let place = path("secrets", namespace, &self.name);
-        let secret = out.api.get(&place).await.map_err(|e| {
+        let secret = api.get(&place).await.map_err(|e| {
             Failure::Lost(format!("the secret {}/{} (key {}) cannot be read: {e}", namespace, self.name, self.key))
         })?;
         let encoded = secret["data"][&self.key]
@@ -54,6 +58,11 @@ pub struct Tls {
 impl Tls {
     /// A client's side of TLS: the certificates of the system, or those that are given.
     pub async fn client(&self, out: &Outlet) -> Result<rustls::ClientConfig, Failure> {
+        self.client_in(&out.api, &out.gateway.namespace).await
+    }
+
+    /// The same, with Secrets of a namespace.
+    pub async fn client_in(&self, api: &Api, namespace: &str) -> Result<rustls::ClientConfig, Failure> {
         use rustls::pki_types::pem::PemObject;
         use rustls::pki_types::{CertificateDer, PrivateKeyDer};
         let wrong = |what: &str, e: &dyn std::fmt::Display| Failure::Lost(format!("tls.{what}: {e}"));
@@ -63,7 +72,7 @@ impl Tls {
         let mut roots = rustls::RootCertStore::empty();
         match &self.ca_cert {
             Some(r) => {
-                for c in read(&r.value(out).await?, "caCert")? {
+                for c in read(&r.value_in(api, namespace).await?, "caCert")? {
                     roots.add(c).map_err(|e| wrong("caCert", &e))?;
                 }
             }
@@ -75,9 +84,9 @@ impl Tls {
         let (Some(cert), Some(key)) = (&self.client_cert, &self.client_key) else {
             return Ok(config.with_no_client_auth());
         };
-        let chain = read(&cert.value(out).await?, "clientCert")?;
-        let key =
-            PrivateKeyDer::from_pem_slice(key.value(out).await?.as_bytes()).map_err(|e| wrong("clientKey", &e))?;
+        let chain = read(&cert.value_in(api, namespace).await?, "clientCert")?;
+        let key = PrivateKeyDer::from_pem_slice(key.value_in(api, namespace).await?.as_bytes())
+            .map_err(|e| wrong("clientKey", &e))?;
         config.with_client_auth_cert(chain, key).map_err(|e| wrong("clientCert", &e))
     }
 }

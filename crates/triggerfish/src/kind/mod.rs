@@ -4,6 +4,7 @@ pub mod artifact;
 pub mod cluster_workflow_template;
 pub mod cron_workflow;
 pub mod gateway;
+pub mod sensor;
 pub mod template;
 pub mod workflow;
 pub mod workflow_event_binding;
@@ -20,8 +21,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "argoproj.io/v1alpha1";
 
 /// Every kind that this program provides.
-/// `admit_binding` and `admit_gateway` look at objects before they are stored.
-pub fn all(admit_binding: Admit, admit_gateway: Admit) -> Vec<Provided> {
+/// The functions look at objects before they are stored.
+pub fn all(admit_binding: Admit, admit_gateway: Admit, admit_sensor: Admit) -> Vec<Provided> {
     vec![
         workflow::provided(),
         workflow_template::provided(),
@@ -29,6 +30,7 @@ pub fn all(admit_binding: Admit, admit_gateway: Admit) -> Vec<Provided> {
         cron_workflow::provided(),
         workflow_event_binding::provided(admit_binding),
         gateway::provided(admit_gateway),
+        sensor::provided(admit_sensor),
     ]
 }
 

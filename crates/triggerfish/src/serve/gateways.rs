@@ -7,7 +7,7 @@ use super::recorder::Recorder;
 use crate::bus::Bus;
 use crate::follow::{Change, Target, follow};
 use crate::gateway::configuration::{Watcher, entries, node_id};
-use crate::gateway::{Destination, Entry, Failure, Gateway, Outlet, Progress, Source};
+use crate::gateway::{Configuration, Destination, Entry, Failure, Gateway, Outlet, Progress, Source};
 use crate::kube_api::{Api, Clients, path};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -267,7 +267,7 @@ impl Controller {
                 continue;
             }
             let node = match e {
-                Entry::Runs(c) => self.start(&k.gateway, id, &c.name, c.source, c.settings, changed),
+                Entry::Runs(c) => self.start(&k.gateway, id, c, changed),
                 Entry::Broken { why, .. } => {
                     report(&self.recorder, &k.gateway, &name, &why);
                     Node {
@@ -285,29 +285,22 @@ impl Controller {
         }
     }
 
-    fn start(
-        &self,
-        gateway: &Arc<Gateway>,
-        id: String,
-        name: &str,
-        source: Arc<dyn Source>,
-        settings: Value,
-        changed: &Arc<Notify>,
-    ) -> Node {
+    fn start(&self, gateway: &Arc<Gateway>, id: String, c: Configuration, changed: &Arc<Notify>) -> Node {
         let progress = Arc::new(Progress::default());
         let state = Arc::new(Mutex::new(State::now("Initialized", "")));
         let outlet = Outlet {
             gateway: gateway.clone(),
-            configuration: name.to_owned(),
+            configuration: c.name,
+            source: c.kind.name,
             destination: Destination::Log(self.bus.clone()),
             api: self.clients.as_caller(&gateway.caller()),
             open: self.doors.opener(),
             progress: progress.clone(),
             changed: changed.clone(),
         };
-        let doubts = source.doubts().join("; ");
-        let task = tokio::spawn(supervise(source, outlet, state.clone(), self.recorder.clone()));
-        Node { id, settings, state, progress, started: crate::clock::now_text(), doubts, task: Some(task) }
+        let doubts = c.source.doubts().join("; ");
+        let task = tokio::spawn(supervise(c.source, outlet, state.clone(), self.recorder.clone()));
+        Node { id, settings: c.settings, state, progress, started: crate::clock::now_text(), doubts, task: Some(task) }
     }
 
     /// Writes a gateway's status if it is not what was written before.

@@ -1,15 +1,19 @@
 //! The only room with loops and spawns: opens everything, wires it in river order, stops it cleanly.
 
+mod act;
 pub mod bindings;
 pub mod directory;
 pub mod dispatch;
 pub mod doors;
 pub mod forward;
 pub mod gateways;
+pub mod judge;
 pub mod listen;
 mod manifests;
 pub mod pods;
 pub mod recorder;
+mod sense;
+pub mod sensors;
 pub mod workflows;
 
 use crate::api;
@@ -75,7 +79,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         InvalidExpressions::Refuse => crate::route::admit,
         InvalidExpressions::Warn => crate::route::admit_with_warnings,
     };
-    let server = ApiServer::open(config, crate::kind::all(admit, crate::gateway::admit))?;
+    let server = ApiServer::open(config, crate::kind::all(admit, crate::gateway::admit, crate::sensors::admit))?;
     let bus = Arc::new(Bus::open(
         &directory.path.join("bus.db"),
         bus::Options { queue: options.queue, ..bus::Options::default() },
@@ -128,9 +132,17 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         clients: clients.clone(),
         bus: bus.clone(),
         doors,
-        recorder,
+        recorder: recorder.clone(),
     };
     tokio::spawn(gateways.run());
+    let sensors = sensors::Controller {
+        api: clients.component("sensor-controller"),
+        clients: clients.clone(),
+        bus: bus.clone(),
+        recorder,
+        files: directory.path.join("files"),
+    };
+    tokio::spawn(sensors.run());
     tokio::spawn(bindings::run(clients.clone(), live));
     let dispatching = tokio::spawn(dispatcher.run(stopped.clone()));
     if !options.without_engine {

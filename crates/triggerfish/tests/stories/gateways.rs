@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 /// A gateway of the namespace `argo` whose events start the example's workflow.
-fn gateway(server: &Server, name: &str, entries: &[(&str, &str)]) {
+pub fn gateway(server: &Server, name: &str, entries: &[(&str, &str)]) {
     let data: serde_json::Map<String, Value> = entries.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
     let map =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "argo"}, "data": data});
@@ -23,7 +23,7 @@ fn shown(server: &Server, name: &str) -> Value {
 }
 
 /// Waits until a configuration is in a phase; its node.
-fn node(server: &Server, gateway: &str, configuration: &str, phase: &str) -> Value {
+pub fn node(server: &Server, gateway: &str, configuration: &str, phase: &str) -> Value {
     eventually(&format!("{configuration} is {phase}"), || {
         let g = shown(server, gateway);
         let nodes = g["status"]["nodes"].as_object()?.clone();
@@ -46,7 +46,7 @@ fn payloads(server: &Server, token: &str, configuration: &str, n: usize) -> Vec<
     found
 }
 
-fn send(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+pub fn send(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let answer = request(&format!("127.0.0.1:{port}"), method, path, headers, body.as_bytes());
     (answer.status, answer.text())
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod gateways;
+mod sensors;
 #[path = "../support/mod.rs"]
 mod support;
 
