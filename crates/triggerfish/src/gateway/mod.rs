@@ -10,6 +10,7 @@ pub mod calendar;
 pub mod cloudevents;
 pub mod configuration;
 pub mod door;
+pub mod kafka;
 pub mod mqtt;
 pub mod nats;
 pub mod outlet;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 
 /// Every source.
 pub const SOURCES: &[Kind] =
-    &[calendar::KIND, webhook::KIND, resource::KIND, nats::KIND, mqtt::KIND, amqp::KIND, s3::KIND];
+    &[calendar::KIND, webhook::KIND, resource::KIND, nats::KIND, mqtt::KIND, amqp::KIND, kafka::KIND, s3::KIND];
 
 /// One kind of source.
 #[derive(Debug)]

@@ -682,3 +682,67 @@ fn objects_of_a_bucket_are_events_and_prefix_and_suffix_are_heeded() {
         (events(&server, &token).iter().filter(|e| e["configuration"] == "s3.fooConfig").count() > 1).then_some(())
     });
 }
+
+#[test]
+fn kafka_records_come_once_by_partition_and_by_group_over_a_crash() {
+    let Some(mut broker) = peers::kafka() else { return };
+    let mut server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    let url = format!("127.0.0.1:{}", broker.port);
+    // The snippet of the document, on one line there, and a group.
+    let foo = format!("url: {url}\nattributes:\n  topic: foo\n  partition: \"0\"\n");
+    let all = format!(
+        "url: {url}\ntopic: foo\nconsumerGroup: {{groupName: triggerfish, oldest: true, rebalanceStrategy: roundrobin}}\n"
+    );
+    gateway(&server, "streams", &[("kafka.fooConfig", &foo), ("kafka.all", &all)]);
+    node(&server, "streams", "kafka.fooConfig", "Running");
+    node(&server, "streams", "kafka.all", "Running");
+    let lines = |from: usize, to: usize| (from..to).map(|n| format!("key-{n}:{{\"n\":{n}}}")).collect::<Vec<_>>();
+    let numbers = |payloads: Vec<Value>| {
+        let mut n: Vec<u64> = payloads.iter().map(|p| p["n"].as_u64().unwrap()).collect();
+        n.sort_unstable();
+        n
+    };
+    peers::kafka_produce(broker.port, "foo", &lines(0, 30));
+    assert_eq!(numbers(payloads(&server, &token, "kafka.all", 30)), (0..30).collect::<Vec<_>>());
+    let first = events(&server, &token).into_iter().find(|e| e["configuration"] == "kafka.fooConfig").unwrap();
+    assert_eq!((&first["metadata"]["partition"], &first["metadata"]["topic"]), (&json!(["0"]), &json!(["foo"])));
+    let key = format!("key-{}", first["payload"]["n"]);
+    assert_eq!(first["metadata"]["key"], json!([key]));
+    let mine = events(&server, &token).iter().filter(|e| e["configuration"] == "kafka.fooConfig").count();
+    assert!(mine > 0 && mine < 30, "{mine} of 30 are in partition 0");
+    // What comes while nothing runs here waits at the broker; nothing is told twice.
+    server.kill();
+    peers::kafka_produce(broker.port, "foo", &lines(30, 50));
+    server.launch();
+    assert_eq!(numbers(payloads(&server, &token, "kafka.all", 50)), (0..50).collect::<Vec<_>>());
+    // Neither does a broker that dies lose or double anything.
+    broker.kill();
+    node(&server, "streams", "kafka.all", "Error");
+    broker.launch();
+    eventually("the broker takes records", || {
+        node(&server, "streams", "kafka.fooConfig", "Running");
+        Some(())
+    });
+    peers::kafka_produce(broker.port, "foo", &lines(50, 60));
+    assert_eq!(numbers(payloads(&server, &token, "kafka.all", 60)), (0..60).collect::<Vec<_>>());
+    let by_partition: Vec<Value> =
+        events(&server, &token).into_iter().filter(|e| e["configuration"] == "kafka.fooConfig").collect();
+    let in_group = |e: &Value| e["configuration"] == "kafka.all" && e["metadata"]["partition"] == json!(["0"]);
+    assert_eq!(by_partition.len(), events(&server, &token).iter().filter(|e| in_group(e)).count());
+    // A sensor produces what another configuration reads.
+    let bar = format!("url: {url}\ntopic: bar\n");
+    gateway(&server, "answers", &[("kafka.bar", &bar)]);
+    node(&server, "answers", "kafka.bar", "Running");
+    server.apply(&json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Sensor", "metadata": {"name": "echo", "namespace": "argo"}, "spec": {
+        "dependencies": [{"name": "in", "eventSourceName": "streams", "eventName": "kafka.fooConfig"}],
+        "triggers": [{"template": {"name": "out", "kafka": {"url": url, "topic": "bar", "compress": true, "headers": {"from": "sensor"},
+            "payload": [{"src": {"dependencyName": "in", "dataKey": "body.n", "useRawData": true}, "dest": "twice"}]}}}]}}).to_string());
+    eventually("the sensor runs", || {
+        server.cli(&["get", "sensors", "-n", "argo"]).stdout.contains("Running").then_some(())
+    });
+    peers::kafka_produce(broker.port, "foo", &lines(60, 90));
+    let echoed = payloads(&server, &token, "kafka.bar", 1);
+    assert!(echoed[0]["twice"].as_u64().unwrap() >= 60, "{echoed:?}");
+    assert!(!server.has_panicked());
+}

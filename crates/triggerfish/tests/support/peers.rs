@@ -130,6 +130,55 @@ pub fn minio() -> Option<Peer> {
     })
 }
 
+/// The jars that `scripts/get-kafka` fetches.
+fn kafka_program(main: &str) -> Option<Command> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/kafka");
+    if !folder.join("complete").is_file() {
+        println!("kafka: skipped, scripts/get-kafka has not fetched it");
+        return None;
+    }
+    let mut c = Command::new("java");
+    c.args(["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]).arg(folder.join("libs/*")).arg(main);
+    Some(c)
+}
+
+/// A Kafka broker of one node, whose topics have three partitions.
+pub fn kafka() -> Option<Peer> {
+    kafka_program("-")?;
+    let controller = free_port();
+    Peer::start("java", "default-jre-headless", move |dir, port| {
+        let file = dir.join("server.properties");
+        let text = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+             inter.broker.listener.name=PLAINTEXT\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
+             offsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+             group.initial.rebalance.delay.ms=0\nnum.partitions=3\n",
+            dir.join("data").display()
+        );
+        std::fs::write(&file, text).unwrap();
+        if !dir.join("data").exists() {
+            let mut format = kafka_program("kafka.tools.StorageTool").unwrap();
+            format.args(["format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"]).arg(&file).stdout(Stdio::null());
+            assert!(format.status().unwrap().success());
+        }
+        let mut c = kafka_program("kafka.Kafka").unwrap();
+        c.arg(file);
+        c
+    })
+}
+
+/// Sends lines with Kafka's own producer; what comes before a colon is the key.
+pub fn kafka_produce(port: u16, topic: &str, lines: &[String]) {
+    let mut c = kafka_program("kafka.tools.ConsoleProducer").unwrap();
+    c.args(["--bootstrap-server", &format!("127.0.0.1:{port}"), "--topic", topic]);
+    c.args(["--property", "parse.key=true", "--property", "key.separator=:", "--request-required-acks", "all"]);
+    let mut child = c.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{}\n", lines.join("\n")).as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 /// A line-based client of NATS' own protocol.
 pub struct NatsClient(BufReader<TcpStream>);
 

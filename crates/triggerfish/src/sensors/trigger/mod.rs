@@ -3,6 +3,7 @@
 pub mod argo_workflow;
 pub mod http;
 pub mod k8s;
+pub mod kafka;
 pub mod log;
 pub mod nats;
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 
-pub const KINDS: &[Kind] = &[k8s::KIND, argo_workflow::KIND, http::KIND, log::KIND, nats::KIND];
+pub const KINDS: &[Kind] = &[k8s::KIND, argo_workflow::KIND, http::KIND, log::KIND, nats::KIND, kafka::KIND];
 
 /// One kind of trigger.
 pub struct Kind {
