@@ -1,14 +1,8 @@
 //! What is wrong or doubtful about a gateway, told when it is applied.
 
+use super::custom::Custom;
 use apiserver::{Admitted, FieldError};
 use serde_json::Value;
-
-/// Fields that are read and have no effect yet, and why.
-const LATER: [(&str, &str); 3] = [
-    ("/spec/rpcPort", "spec.rpcPort: custom gateways over gRPC do not run yet"),
-    ("/spec/processorPort", "spec.processorPort: custom gateways over gRPC do not run yet"),
-    ("/spec/httpServerPort", "spec.httpServerPort: custom gateways over HTTP do not run yet"),
-];
 
 pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
     let mut out = Admitted::default();
@@ -17,7 +11,8 @@ pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
         let why = "say what the gateway's events are called, such as webhook or calendar";
         out.errors.push(FieldError::required("spec.type", why));
     }
-    if text("/spec/configMap").is_empty() && text("/spec/eventSource").is_empty() {
+    let posts = matches!(Custom::read(new), Ok(Some(Custom::Transformer { .. })));
+    if !posts && text("/spec/configMap").is_empty() && text("/spec/eventSource").is_empty() {
         out.warnings.push("spec.configMap: no ConfigMap is named, so the gateway is idle".into());
     }
     let watchers = new.pointer("/spec/watchers/gateways").and_then(Value::as_array);
@@ -28,7 +23,8 @@ pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
             out.errors.push(FieldError::required(format!("spec.watchers.gateways[{i}]"), why));
         }
     }
-    let given = |p: &str| new.pointer(p).is_some_and(|v| !v.is_null() && *v != Value::Array(Vec::new()));
-    out.warnings.extend(LATER.iter().filter(|(p, _)| given(p)).map(|(_, why)| (*why).to_owned()));
+    if let Err((path, why)) = Custom::read(new) {
+        out.errors.push(FieldError::invalid(path, Value::Null, why));
+    }
     out
 }

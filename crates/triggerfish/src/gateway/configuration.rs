@@ -1,5 +1,6 @@
 //! From a Gateway and its ConfigMap to configurations: which source each one is, and what is wrong with it.
 
+use super::custom::Custom;
 use super::{Kind, SOURCES, Source};
 use crate::event::Caller;
 use serde_json::{Value, json};
@@ -32,6 +33,10 @@ pub struct Gateway {
     pub bindings: Option<Vec<String>>,
     /// Gateways that get its events.
     pub gateways: Vec<Watcher>,
+    /// How its processor is spoken to, where it has one of its own.
+    pub custom: Option<Custom>,
+    /// The container of its processor.
+    pub container: Option<Value>,
     /// Names of the images of its Pod.
     images: Vec<String>,
     service_account: String,
@@ -61,6 +66,8 @@ impl Gateway {
                 l.iter().map(|b| b.get("discriminator").and_then(Value::as_str).unwrap_or("").to_owned()).collect()
             }),
             gateways: Watcher::all(o),
+            custom: Custom::read(o).unwrap_or_default(),
+            container: containers.iter().find_map(|p| o.pointer(p)?.get(0)).cloned(),
             images,
             service_account: first(&[
                 "/spec/deploySpec/serviceAccountName",
@@ -78,10 +85,12 @@ impl Gateway {
 
     /// As whom it reads objects, and as whom its events start workflows.
     pub fn caller(&self) -> Caller {
-        Caller::account(
-            &self.namespace,
-            if self.service_account.is_empty() { "default" } else { &self.service_account },
-        )
+        Caller::account(&self.namespace, self.account())
+    }
+
+    /// The service account that it acts as.
+    pub fn account(&self) -> &str {
+        if self.service_account.is_empty() { "default" } else { &self.service_account }
     }
 
     /// The source of its configurations whose names do not say it.
@@ -141,6 +150,9 @@ fn known(word: &str) -> Option<&'static Kind> {
 
 /// All entries of a gateway's ConfigMap, by name.
 pub fn entries(gateway: &Gateway, data: &BTreeMap<String, String>) -> Vec<Entry> {
+    if let Some(custom) = &gateway.custom {
+        return own(custom, gateway, data);
+    }
     let parsed: Vec<(&String, Result<Value, String>)> = data.iter().map(|(n, text)| (n, parse(text))).collect();
     // A port of its own entry is that of all webhooks: `port: "12000"`, or an entry with nothing but a port.
     let port = parsed.iter().find_map(|(name, v)| shared_port(name, v.as_ref().ok()?));
@@ -155,6 +167,26 @@ pub fn entries(gateway: &Gateway, data: &BTreeMap<String, String>) -> Vec<Entry>
         });
     }
     out
+}
+
+/// Configurations of a processor of its own: what they mean is its business.
+fn own(custom: &Custom, gateway: &Gateway, data: &BTreeMap<String, String>) -> Vec<Entry> {
+    let runs = |name: &str, text: &str| {
+        let source = custom.source(name, &node_id(name, text), text, &gateway.event_type);
+        let settings = json!([format!("{custom:?}"), text]);
+        Entry::Runs(Configuration { name: name.to_owned(), kind: custom.kind(), source, settings })
+    };
+    // Who only posts is told nothing: there is one port for all that it names.
+    if let Custom::Transformer { .. } = custom {
+        return vec![runs(custom.kind().name, "")];
+    }
+    let large = |name: &str, n: usize| Entry::Broken {
+        name: name.to_owned(),
+        why: format!("a configuration has at most {LARGEST} bytes, this one {n}"),
+    };
+    data.iter()
+        .map(|(name, text)| if text.len() > LARGEST { large(name, text.len()) } else { runs(name, text) })
+        .collect()
 }
 
 fn parse(text: &str) -> Result<Value, String> {

@@ -21,6 +21,8 @@ pub struct Endpoint {
     pub port: u16,
     pub path: String,
     pub method: Method,
+    /// Of endpoints that share a path: the `src` in the body that this one answers. Empty: it shares with none.
+    pub part: String,
     /// The largest body, in bytes; larger ones are answered with 413.
     pub limit: usize,
     /// A certificate and its key of its own, both PEM, in place of the server's.

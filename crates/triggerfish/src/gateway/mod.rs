@@ -9,6 +9,7 @@ pub mod amqp;
 pub mod calendar;
 pub mod cloudevents;
 pub mod configuration;
+pub mod custom;
 pub mod door;
 pub mod kafka;
 pub mod mqtt;

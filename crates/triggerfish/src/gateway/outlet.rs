@@ -29,6 +29,8 @@ pub struct Emission {
     pub time: Option<Timestamp>,
     /// What a repeat of it is recognised by, within this configuration.
     pub identity: Option<String>,
+    /// The configuration that it comes from, where the source speaks for several.
+    pub configuration: Option<String>,
     /// What the source has come to with it, to go on from after a restart.
     pub position: Option<String>,
     /// What expressions see as `metadata`.
@@ -115,7 +117,8 @@ impl Outlet {
         let discriminators = self.gateway.bindings.as_deref().unwrap_or(&anyone);
         let mut repeated = true;
         for (n, discriminator) in discriminators.iter().enumerate() {
-            let discriminator = if discriminator.is_empty() { &self.configuration } else { discriminator };
+            let configuration = e.configuration.as_ref().unwrap_or(&self.configuration);
+            let discriminator = if discriminator.is_empty() { configuration } else { discriminator };
             let mut identity = e.identity.as_ref().map(|i| format!("gateway\0{}\0{i}", self.key()));
             if n > 0
                 && let Some(i) = &mut identity
@@ -160,6 +163,7 @@ impl Outlet {
 
     fn event(&self, e: &Emission, discriminator: &str, n: usize) -> Result<Event, Refused> {
         let g = &self.gateway;
+        let configuration = e.configuration.clone().unwrap_or_else(|| self.configuration.clone());
         let (data, content_type, base64) = data(&e.data, &e.content_type).map_err(Refused::Storage)?;
         let given = e.attributes.id.clone().filter(|_| n == 0);
         Ok(Event {
@@ -168,7 +172,7 @@ impl Outlet {
                 format!("/apis/argoproj.io/v1alpha1/namespaces/{}/gateways/{}", g.namespace, g.name)
             }),
             kind: e.attributes.kind.clone().unwrap_or_else(|| g.event_type.clone()),
-            subject: e.attributes.subject.clone().unwrap_or_else(|| self.configuration.clone()),
+            subject: e.attributes.subject.clone().unwrap_or_else(|| configuration.clone()),
             time: crate::clock::precise(e.time.unwrap_or_else(Timestamp::now)),
             datacontenttype: content_type,
             data,
@@ -178,7 +182,7 @@ impl Outlet {
             caller: g.caller(),
             origin: Some(Origin {
                 gateway: g.name.clone(),
-                configuration: self.configuration.clone(),
+                configuration,
                 bindings: g.bindings.is_some(),
                 source: self.source.to_owned(),
                 copy: n > 0,

@@ -116,6 +116,7 @@ impl Source for Webhook {
                 port: self.port,
                 path: s.endpoint.clone(),
                 method: self.method.clone(),
+                part: String::new(),
                 limit: s.max_payload_size.unwrap_or(BODY),
                 tls: self.certificate(out).await?,
                 answer: Arc::new(answer),

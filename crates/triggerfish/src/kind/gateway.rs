@@ -64,8 +64,12 @@ object! {
         rpc_port: Text,
         /// Where a custom gateway's HTTP server listens.
         http_server_port: Text,
-        /// A later name of `rpcPort`.
+        /// Where a custom gateway's gRPC server listens that speaks the later protocol, `Eventing`.
         processor_port: Text,
+        /// Where a custom gateway's HTTP server posts events to; 9393 if not given.
+        http_client_port: Text,
+        /// Where any program may post `{src, payload}` or CloudEvents: then that is all of the gateway.
+        transformer_port: Text,
         /// How the original sent events on; here they go over the event log.
         #[schemars(extend("enum" = ["HTTP", "NATSGateway", "KafkaGateway"]))]
         dispatch_mechanism: String,

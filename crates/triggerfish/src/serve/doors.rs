@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use rustls::ServerConfig;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, RwLock};
@@ -29,7 +30,7 @@ pub struct Doors {
 
 #[derive(Default)]
 struct Port {
-    routes: RwLock<HashMap<(String, Method), Endpoint>>,
+    routes: RwLock<HashMap<(String, Method), Vec<Endpoint>>>,
     tls: Option<(String, String)>,
     close: watch::Sender<bool>,
 }
@@ -56,7 +57,7 @@ impl Doors {
     pub async fn deliver(&self, number: u16, path: &str, request: Received) -> Result<(StatusCode, String), String> {
         let answer = self.port(number).and_then(|port| {
             let routes = port.routes.read().unwrap_or_else(|e| e.into_inner());
-            routes.get(&(path.to_owned(), request.method.clone())).map(|e| e.answer.clone())
+            routes.get(&(path.to_owned(), request.method.clone())).and_then(|all| all.first()).map(|e| e.answer.clone())
         });
         match answer {
             Some(answer) => Ok(answer(request).await),
@@ -67,6 +68,7 @@ impl Doors {
     async fn open(self: &Arc<Self>, endpoint: Endpoint) -> Result<Held, String> {
         let _one = self.opening.lock().await;
         let (number, key) = (endpoint.port, (endpoint.path.clone(), endpoint.method.clone()));
+        let part = endpoint.part.clone();
         let port = match self.port(number) {
             Some(p) => p,
             None => self.listen(&endpoint).await?,
@@ -76,16 +78,20 @@ impl Doors {
         }
         {
             let mut routes = port.routes.write().unwrap_or_else(|e| e.into_inner());
-            if routes.contains_key(&key) {
+            let there = routes.entry(key.clone()).or_default();
+            if there.iter().any(|e| e.part == part || e.part.is_empty() || part.is_empty()) {
                 return Err(format!("{} {} on port {number} is taken by another configuration", key.1, key.0));
             }
-            routes.insert(key.clone(), endpoint);
+            there.push(endpoint);
         }
         let doors = self.clone();
         let close = move || {
             let mut ports = doors.ports.lock().unwrap_or_else(|e| e.into_inner());
             let mut routes = port.routes.write().unwrap_or_else(|e| e.into_inner());
-            routes.remove(&key);
+            if let Some(there) = routes.get_mut(&key) {
+                there.retain(|e| e.part != part);
+            }
+            routes.retain(|_, there| !there.is_empty());
             if routes.is_empty() {
                 ports.remove(&number);
                 port.close.send_replace(true);
@@ -125,11 +131,14 @@ async fn handle(port: Arc<Port>, request: Request<axum::body::Body>) -> Response
     let found = {
         let routes = port.routes.read().unwrap_or_else(|e| e.into_inner());
         match routes.get(&(path.to_owned(), head.method.clone())) {
-            Some(e) => Ok((e.answer.clone(), e.limit)),
+            Some(all) => {
+                let limit = all.iter().map(|e| e.limit).max().unwrap_or(0);
+                Ok((all.iter().map(|e| (e.part.clone(), e.answer.clone())).collect::<Vec<_>>(), limit))
+            }
             None => Err(routes.keys().any(|(p, _)| p == path)),
         }
     };
-    let (answer, limit) = match found {
+    let (answers, limit) = match found {
         Ok(x) => x,
         // As the original: another method of a known path is no good request.
         Err(true) => return (StatusCode::BAD_REQUEST, "Error").into_response(),
@@ -143,6 +152,14 @@ async fn handle(port: Arc<Port>, request: Request<axum::body::Body>) -> Response
         }
         Ok(Err(_)) => return (StatusCode::BAD_REQUEST, "Error").into_response(),
         Ok(Ok(collected)) => collected.to_bytes(),
+    };
+    let part = match &answers[..] {
+        [(part, _)] if part.is_empty() => String::new(),
+        _ => serde_json::from_slice::<Value>(&body).unwrap_or_default()["src"].as_str().unwrap_or("").to_owned(),
+    };
+    let Some((_, answer)) = answers.into_iter().find(|(p, _)| *p == part) else {
+        let text = format!("Error: src: no configuration {part:?} runs here");
+        return (StatusCode::BAD_REQUEST, text).into_response();
     };
     let target = head.uri.path_and_query().map_or_else(|| path.to_owned(), ToString::to_string);
     answer(Received { method: head.method, target, headers: head.headers, body }).await.into_response()

@@ -3,6 +3,7 @@
 
 use super::doors::Doors;
 use super::forward::{self, Forward};
+use super::processors::{self, Processor};
 use super::recorder::Recorder;
 use crate::bus::Bus;
 use crate::follow::{Change, Target, follow};
@@ -50,6 +51,8 @@ struct Known {
     started: String,
     nodes: BTreeMap<String, Node>,
     forwards: Vec<Forwarding>,
+    /// Its own program, and why that does not run.
+    processor: Option<(Arc<Mutex<String>>, JoinHandle<()>)>,
     /// The status as it was last written.
     written: Value,
 }
@@ -158,13 +161,25 @@ impl Controller {
             started: crate::clock::now_text(),
             nodes: BTreeMap::new(),
             forwards: Vec::new(),
+            processor: None,
             written: o["status"].clone(),
         });
         entry.gateway = Arc::new(gateway);
         if entry.forwards.is_empty() {
             entry.forwards = self.forward(&entry.gateway, changed);
         }
+        if entry.processor.is_none() {
+            entry.processor = self.process(&entry.gateway, changed);
+        }
         self.look_up(entry, changed).await;
+    }
+
+    fn process(&self, gateway: &Arc<Gateway>, changed: &Arc<Notify>) -> Option<(Arc<Mutex<String>>, JoinHandle<()>)> {
+        let pod = processors::pod(gateway)?;
+        let why: Arc<Mutex<String>> = Arc::default();
+        let processor =
+            Processor { api: self.api.clone(), gateway: gateway.clone(), why: why.clone(), changed: changed.clone() };
+        Some((why, tokio::spawn(processor.run(pod))))
     }
 
     fn forward(&self, gateway: &Arc<Gateway>, changed: &Arc<Notify>) -> Vec<Forwarding> {
@@ -208,6 +223,11 @@ impl Controller {
         }
         for (_, n) in k.nodes {
             halt(n).await;
+        }
+        if let Some((_, task)) = k.processor {
+            task.abort();
+            let _ = task.await;
+            processors::end(&self.api, &k.gateway).await;
         }
     }
 
@@ -421,6 +441,12 @@ fn status(k: &Known) -> Value {
         let why = f.held_up.lock().unwrap_or_else(|e| e.into_inner()).clone();
         if !why.is_empty() && error.is_none() {
             error = Some(format!("watchers.gateways {}: events wait: {why}", f.watcher.name));
+        }
+    }
+    if let Some((why, _)) = &k.processor {
+        let why = why.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        if !why.is_empty() {
+            error = error.or(Some(why));
         }
     }
     json!({

@@ -11,6 +11,7 @@ pub mod judge;
 pub mod listen;
 mod manifests;
 pub mod pods;
+mod processors;
 pub mod recorder;
 mod sense;
 pub mod sensors;

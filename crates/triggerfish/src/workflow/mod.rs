@@ -1,6 +1,6 @@
 //! Decides how a workflow goes on, without doing anything: (workflow, what is known of its nodes, now) → status and commands.
 
-mod pod;
+pub mod pod;
 mod specification;
 mod tags;
 

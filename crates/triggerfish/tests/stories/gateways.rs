@@ -36,7 +36,7 @@ fn events(server: &Server, token: &str) -> Vec<Value> {
 }
 
 /// Waits until a configuration has brought so many events; their payloads, oldest first.
-fn payloads(server: &Server, token: &str, configuration: &str, n: usize) -> Vec<Value> {
+pub fn payloads(server: &Server, token: &str, configuration: &str, n: usize) -> Vec<Value> {
     let of = |e: &Value| (e["configuration"] == configuration).then(|| e["payload"].clone());
     let mut found = eventually(&format!("{n} events of {configuration}"), || {
         let all: Vec<Value> = events(server, token).iter().filter_map(of).collect();

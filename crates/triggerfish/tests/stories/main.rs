@@ -1,6 +1,7 @@
 //! Stories through the front door: the real program, real clients, real files, real signals.
 #![allow(clippy::unwrap_used)]
 
+mod custom;
 mod gateways;
 mod sensors;
 #[path = "../support/mod.rs"]

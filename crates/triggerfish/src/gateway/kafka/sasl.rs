@@ -116,6 +116,7 @@ impl<'s> Conversation<'s> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
