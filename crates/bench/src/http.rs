@@ -21,6 +21,12 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; 16 * 1024], head })
     }
 
+    /// With another media type than JSON's.
+    pub fn saying(mut self, content_type: &str) -> Self {
+        self.head = self.head.replace("application/json", content_type);
+        self
+    }
+
     /// Posts a body; the status and the answer's head.
     pub fn post(&mut self, body: &str) -> io::Result<(u16, String)> {
         let request = format!("{}{}\r\n\r\n{body}", self.head, body.len());

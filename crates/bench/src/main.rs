@@ -7,8 +7,11 @@ mod crash;
 mod events;
 mod floor;
 mod footprint;
+mod gateways;
 mod http;
 mod latency;
+#[path = "../../triggerfish/tests/support/peers.rs"]
+mod peers;
 mod server;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +50,21 @@ enum What {
         #[arg(long, default_value_t = 200)]
         kills: usize,
     },
+    /// Sources of gateways beside their clients alone; with --chaos, under fire.
+    Gateways {
+        /// Kill brokers and the server at random instead of measuring rates.
+        #[arg(long)]
+        chaos: bool,
+        /// Messages for each source.
+        #[arg(long, default_value_t = 10_000)]
+        messages: usize,
+        /// Only these, such as nats,kafka.
+        #[arg(long, value_delimiter = ',')]
+        sources: Vec<String>,
+        /// Instead, start so many configurations in one process.
+        #[arg(long)]
+        configurations: Option<usize>,
+    },
     /// Start to ready, idle memory, size of the program.
     Footprint,
     /// The floor for events alone: a server that answers without disk. Started by `events`.
@@ -61,6 +79,9 @@ fn main() {
         }
         What::Latency { rounds } => latency::run(rounds),
         What::Crash { kills } => crash::run(kills),
+        What::Gateways { configurations: Some(n), .. } => gateways::many(n),
+        What::Gateways { chaos: true, messages, sources, .. } => gateways::chaos(&sources, messages),
+        What::Gateways { messages, sources, .. } => gateways::rates(&sources, messages),
         What::Footprint => footprint::run(),
         What::Echo => floor::echo(),
     }
@@ -74,4 +95,16 @@ fn micros(seconds: f64) -> String {
 /// The value at a share of a sorted list.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     sorted.get(((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
+}
+
+/// Waits for something that a broker does, as the tests do.
+fn eventually<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> T {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(t) = f() {
+            return t;
+        }
+        assert!(begun.elapsed().as_secs() < 120, "waited in vain: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }

@@ -47,6 +47,14 @@ impl Default for Options {
 /// Milliseconds that a clock may be corrected by without a word.
 const CLOCK_SLACK: i64 = 60_000;
 
+/// What a repeat of an event is recognised by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub text: String,
+    /// The sender uses it anew: whatever had it before was another event.
+    pub renewed: bool,
+}
+
 /// An accepted event: where it is in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
@@ -138,14 +146,14 @@ impl Bus {
 
     /// Stores an event; it is on disk when this returns. `identity` is the sender's own, if it gave one.
     pub async fn append(&self, event: Event, identity: Option<String>) -> Result<Accepted, Refused> {
-        self.append_at(event, identity, None).await
+        self.append_at(event, identity.map(|text| Identity { text, renewed: false }), None).await
     }
 
     /// Stores an event, and in the same commit how far its source has come.
     pub async fn append_at(
         &self,
         event: Event,
-        identity: Option<String>,
+        identity: Option<Identity>,
         position: Option<Position>,
     ) -> Result<Accepted, Refused> {
         if self.queue.is_some_and(|q| self.waiting() >= q) {

@@ -2,7 +2,7 @@
 
 use super::ledger;
 use super::recent::Recent;
-use super::{Accepted, Options, Refused};
+use super::{Accepted, Identity, Options, Refused};
 use crate::event::{Event, Outcome};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::path::Path;
@@ -25,7 +25,7 @@ pub enum Job {
     Append {
         event: Arc<Event>,
         text: String,
-        identity: Option<String>,
+        identity: Option<Identity>,
         position: Option<Position>,
         reply: oneshot::Sender<Result<Accepted, Refused>>,
     },
@@ -204,7 +204,7 @@ impl Writer {
             match job {
                 Job::Append { event, text, identity, position, reply } => {
                     let mut accepted = Accepted { seq: self.next, id: event.id.clone(), repeated: false };
-                    match append(&tx, &event, &text, identity.as_deref(), self.next, now, oldest) {
+                    match append(&tx, &event, &text, identity.as_ref(), self.next, now, oldest) {
                         Ok(None) => self.next += 1,
                         Ok(Some(known)) => accepted = known,
                         Err(e) => failed = Some(e),
@@ -278,18 +278,19 @@ fn append(
     tx: &rusqlite::Transaction,
     event: &Event,
     text: &str,
-    identity: Option<&str>,
+    identity: Option<&Identity>,
     seq: u64,
     now: i64,
     oldest: i64,
 ) -> rusqlite::Result<Option<Accepted>> {
-    if let Some(identity) = identity {
+    if let Some(Identity { text: identity, renewed }) = identity {
         let known: Option<(i64, String, i64)> = tx
             .prepare_cached("SELECT seq, id, received FROM identities WHERE identity = ?1")?
             .query_row([identity], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
             .optional()?;
         if let Some((seq, id, received)) = known
             && received >= oldest
+            && !renewed
         {
             return Ok(Some(Accepted { seq: seq as u64, id, repeated: true }));
         }

@@ -1,5 +1,6 @@
 //! What is wrong or doubtful about a gateway, told when it is applied.
 
+use super::cloudevents::Envelope;
 use super::custom::Custom;
 use apiserver::{Admitted, FieldError};
 use serde_json::Value;
@@ -22,6 +23,10 @@ pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
             let why = "name the port and the endpoint (which begins with /) of one of the gateway's webhooks";
             out.errors.push(FieldError::required(format!("spec.watchers.gateways[{i}]"), why));
         }
+    }
+    let envelope = text("/spec/cloudEvents");
+    if Envelope::named(envelope).is_none() {
+        out.errors.push(FieldError::invalid("spec.cloudEvents", envelope, "expected 1.0, 0.3 or 0.1"));
     }
     if let Err((path, why)) = Custom::read(new) {
         out.errors.push(FieldError::invalid(path, Value::Null, why));

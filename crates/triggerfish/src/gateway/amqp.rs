@@ -2,7 +2,7 @@
 
 use super::outlet::{Emission, Outlet, pump};
 use super::secret::{Basic, Tls};
-use super::{Failure, Kind, Source, settings};
+use super::{Failure, Kind, Source, cloudevents, settings};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use lapin::message::Delivery;
@@ -10,7 +10,7 @@ use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ExchangeDeclareOptions, QueueBindOptions,
     QueueDeclareOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use serde::Deserialize;
@@ -138,16 +138,39 @@ impl Amqp {
 
 fn emission(d: &Delivery) -> Emission {
     let p = &d.properties;
-    let metadata = BTreeMap::from([
-        ("exchange".to_owned(), vec![d.exchange.to_string()]),
-        ("routing-key".to_owned(), vec![d.routing_key.to_string()]),
-    ]);
-    Emission {
+    let mut metadata: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in p.headers().iter().flat_map(|h| h.inner()) {
+        if let Some(text) = shown(value) {
+            metadata.insert(name.as_str().to_ascii_lowercase(), vec![text]);
+        }
+    }
+    metadata.insert("exchange".to_owned(), vec![d.exchange.to_string()]);
+    metadata.insert("routing-key".to_owned(), vec![d.routing_key.to_string()]);
+    let id = p.message_id().as_ref().map(ToString::to_string);
+    metadata.extend(id.clone().map(|id| ("message-id".to_owned(), vec![id])));
+    let mut e = Emission {
         data: d.data.clone(),
         content_type: p.content_type().as_ref().map(ToString::to_string).unwrap_or_default(),
         time: p.timestamp().and_then(|t| jiff::Timestamp::from_second(t as i64).ok()),
-        identity: p.message_id().as_ref().map(ToString::to_string),
+        identity: id,
         metadata,
         ..Emission::default()
-    }
+    };
+    cloudevents::of_message(&mut e);
+    e
+}
+
+/// A header's value, where it is a text, a number or a truth value.
+fn shown(v: &AMQPValue) -> Option<String> {
+    Some(match v {
+        AMQPValue::LongString(s) => String::from_utf8_lossy(s.as_bytes()).into_owned(),
+        AMQPValue::ShortString(s) => s.to_string(),
+        AMQPValue::Boolean(b) => b.to_string(),
+        AMQPValue::ShortInt(n) => n.to_string(),
+        AMQPValue::LongInt(n) => n.to_string(),
+        AMQPValue::LongLongInt(n) => n.to_string(),
+        AMQPValue::Double(n) => n.to_string(),
+        AMQPValue::Timestamp(n) => n.to_string(),
+        _ => return None,
+    })
 }

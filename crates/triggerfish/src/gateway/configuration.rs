@@ -1,5 +1,6 @@
 //! From a Gateway and its ConfigMap to configurations: which source each one is, and what is wrong with it.
 
+use super::cloudevents::Envelope;
 use super::custom::Custom;
 use super::{Kind, SOURCES, Source};
 use crate::event::Caller;
@@ -33,6 +34,10 @@ pub struct Gateway {
     pub bindings: Option<Vec<String>>,
     /// Gateways that get its events.
     pub gateways: Vec<Watcher>,
+    /// What it calls the version of its events' type.
+    pub version: String,
+    /// The form in which events are sent on.
+    pub envelope: Envelope,
     /// How its processor is spoken to, where it has one of its own.
     pub custom: Option<Custom>,
     /// The container of its processor.
@@ -66,6 +71,8 @@ impl Gateway {
                 l.iter().map(|b| b.get("discriminator").and_then(Value::as_str).unwrap_or("").to_owned()).collect()
             }),
             gateways: Watcher::all(o),
+            version: first(&["/spec/version", "/spec/eventVersion"]),
+            envelope: Envelope::named(&text("/spec/cloudEvents")).unwrap_or_default(),
             custom: Custom::read(o).unwrap_or_default(),
             container: containers.iter().find_map(|p| o.pointer(p)?.get(0)).cloned(),
             images,

@@ -2,9 +2,10 @@
 
 use super::outlet::{Emission, Outlet, pump};
 use super::secret::{Basic, Tls};
-use super::{Failure, Kind, Source, settings};
+use super::{Failure, Kind, Source, cloudevents, settings};
 use futures_util::future::BoxFuture;
 use futures_util::{TryStreamExt, stream};
+use ring::digest;
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeReasonCode, Transport};
 use serde::Deserialize;
 use serde_json::Value;
@@ -157,6 +158,23 @@ fn emission(m: &Publish) -> Emission {
     let metadata = BTreeMap::from([
         ("topic".to_owned(), vec![m.topic.clone()]),
         ("retain".to_owned(), vec![m.retain.to_string()]),
+        ("message-id".to_owned(), vec![m.pkid.to_string()]),
     ]);
-    Emission { data: m.payload.to_vec(), metadata, ..Emission::default() }
+    // MQTT has no identity of a message. A session numbers those that are on their way, and says when it sends one again:
+    // the same number then means the same message, unless its content is another one.
+    let numbered = m.qos != QoS::AtMostOnce && m.pkid != 0;
+    let mut content = digest::Context::new(&digest::SHA256);
+    content.update(m.topic.as_bytes());
+    content.update(&m.payload);
+    let content = content.finish();
+    let short = u64::from_be_bytes(content.as_ref()[..8].try_into().unwrap_or_default());
+    let mut e = Emission {
+        data: m.payload.to_vec(),
+        identity: numbered.then(|| format!("{}\0{short:x}", m.pkid)),
+        renewed: !m.dup,
+        metadata,
+        ..Emission::default()
+    };
+    cloudevents::of_message(&mut e);
+    e
 }

@@ -2,7 +2,7 @@
 
 use super::outlet::{Emission, Outlet, pump};
 use super::secret::{Basic, Reference, Tls};
-use super::{Failure, Kind, Source, settings};
+use super::{Failure, Kind, Source, cloudevents, settings};
 use crate::kube_api::Api;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::{Client, ConnectOptions, HeaderMap};
@@ -166,7 +166,10 @@ impl Nats {
         let read = |m: &async_nats::jetstream::Message| {
             let mut e = emission(&m.subject, m.headers.as_ref(), &m.payload);
             // A place in a stream is taken once: a message that is delivered again has the same.
-            e.identity = m.info().ok().map(|i| format!("{}/{}", i.stream, i.stream_sequence));
+            // What its sender calls it goes before its place.
+            if e.attributes.id.is_none() {
+                e.identity = m.info().ok().map(|i| format!("{}/{}", i.stream, i.stream_sequence));
+            }
             e
         };
         let messages = messages.map(|m| m.map_err(|e| Failure::lost("the stream", e)));
@@ -185,5 +188,7 @@ fn emission(subject: &str, headers: Option<&HeaderMap>, payload: &[u8]) -> Emiss
     let identity = first("nats-msg-id");
     let content_type = first("content-type").unwrap_or_default();
     metadata.insert("subject".into(), vec![subject.to_owned()]);
-    Emission { data: payload.to_vec(), content_type, identity, metadata, ..Emission::default() }
+    let mut e = Emission { data: payload.to_vec(), content_type, identity, metadata, ..Emission::default() };
+    cloudevents::of_message(&mut e);
+    e
 }

@@ -2,7 +2,7 @@
 
 use super::door::Open;
 use super::{Failure, Gateway};
-use crate::bus::{Bus, Refused};
+use crate::bus::{Bus, Identity, Refused};
 use crate::event::{Event, Origin};
 use crate::kube_api::Api;
 use futures_util::stream::{FuturesOrdered, Stream, StreamExt};
@@ -29,6 +29,8 @@ pub struct Emission {
     pub time: Option<Timestamp>,
     /// What a repeat of it is recognised by, within this configuration.
     pub identity: Option<String>,
+    /// The identity is used anew: whatever had it before was another event.
+    pub renewed: bool,
     /// The configuration that it comes from, where the source speaks for several.
     pub configuration: Option<String>,
     /// What the source has come to with it, to go on from after a restart.
@@ -129,7 +131,11 @@ impl Outlet {
             let position = e.position.clone().filter(|_| last).map(|p| (self.key(), p));
             let event = self.event(&e, discriminator, n)?;
             repeated &= match &self.destination {
-                Destination::Log(bus) => bus.append_at(event, identity, position).await?.repeated,
+                Destination::Log(bus) => {
+                    bus.append_at(event, identity.map(|text| Identity { text, renewed: e.renewed }), position)
+                        .await?
+                        .repeated
+                }
                 // Who looked on may have left.
                 Destination::Shown(to) => to.send(event).is_err(),
             };

@@ -51,6 +51,8 @@ object! {
         event_source: String,
         /// Who gets the events.
         watchers: Watchers,
+        /// The version of CloudEvents that `watchers.gateways` get: 1.0, or for watchers of that age 0.3 or 0.1.
+        cloud_events: Text,
         /// The Pod that the original ran; of it the service account counts, and the image's name where nothing else says
         /// what the source is.
         deploy_spec: Free,

@@ -7,10 +7,9 @@ use super::doors::Doors;
 use crate::bus::Bus;
 use crate::event::Event;
 use crate::gateway::Gateway;
-use crate::gateway::cloudevents::{STRUCTURED, structured};
 use crate::gateway::configuration::Watcher;
 use crate::gateway::door::Received;
-use http::{HeaderMap, HeaderValue, Method};
+use http::Method;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -87,12 +86,12 @@ impl Forward {
 
     async fn deliver(&self, event: &Event) {
         let w = &self.watcher;
-        let body = structured(event).to_string();
+        let g = &self.gateway;
+        let (headers, body) = g.envelope.request(event, &g.version);
         let mut pause = PAUSE;
         loop {
-            let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, HeaderValue::from_static(STRUCTURED))]);
-            let request =
-                Received { method: Method::POST, target: w.endpoint.clone(), headers, body: body.clone().into() };
+            let (headers, body) = (headers.clone(), body.clone().into());
+            let request = Received { method: Method::POST, target: w.endpoint.clone(), headers, body };
             let why = match self.doors.deliver(w.port, &w.endpoint, request).await {
                 Ok((status, _)) if status.is_success() => return self.tell(String::new()),
                 Ok((status, text)) => format!("{status}: {text}"),

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod argo_rest;
+mod cloudevents;
 mod cron;
 mod dispatch;
 mod kubectl;

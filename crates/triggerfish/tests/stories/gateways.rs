@@ -398,18 +398,28 @@ fn what_is_wrong_with_a_gateway_is_said_in_words() {
     assert!(out.contains("ConfigurationError"), "{out}");
 }
 
-/// `examples/gateway.yaml`, which has been applied: the request of its first lines starts a workflow.
-pub fn example(server: &Server, token: &str) {
-    let text = include_str!("../../../../examples/gateway.yaml");
-    let line = text.lines().find_map(|l| l.strip_prefix("# post: ")).unwrap();
-    let [port, path, body] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+/// Examples with gateways, which have been applied: the requests of their first lines start workflows.
+pub fn examples(server: &Server, token: &str) {
+    let by_gateway =
+        |w: &Value| w["metadata"]["labels"]["workflows.argoproj.io/workflow-event-binding"] == "hello-gateway";
+    let by_sensor = |w: &Value| w["metadata"]["labels"]["events.argoproj.io/sensor"] == "large-orders";
+    let made = |what: &str, by: &dyn Fn(&Value) -> bool| {
+        eventually(what, || workflows(server, token).into_iter().find(|w| by(w)))
+    };
     node(server, "hello-gateway", "webhook.hello", "Running");
+    requested(include_str!("../../../../examples/gateway.yaml"));
+    made("the gateway's workflow", &by_gateway);
+    node(server, "orders", "webhook.order", "Running");
+    requested(include_str!("../../../../examples/sensor.yaml"));
+    let workflow = made("the sensor's workflow", &by_sensor);
+    assert_eq!(workflow["spec"]["arguments"]["parameters"][0]["value"], "a large order: 120");
+}
+
+/// The request that an example names.
+fn requested(example: &str) {
+    let line = example.lines().find_map(|l| l.strip_prefix("# post: ")).unwrap();
+    let [port, path, body] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
     assert_eq!(send(port.parse().unwrap(), "POST", path, &[], body), (200, "Success".into()));
-    eventually("the gateway's workflow", || {
-        let by_gateway =
-            |w: &Value| w["metadata"]["labels"]["workflows.argoproj.io/workflow-event-binding"] == "hello-gateway";
-        workflows(server, token).iter().any(by_gateway).then_some(())
-    });
 }
 
 /// Every configuration of the document can be read.
@@ -433,6 +443,12 @@ fn the_document_of_gateways_holds() {
         }
     }
     assert!(read >= 10, "{read}");
+    // Sensors of their document are accepted as they stand there.
+    let text = include_str!("../../../../docs/sensors.md");
+    for block in text.split("```yaml\n").skip(1).map(|b| b.split("```").next().unwrap()) {
+        let document = triggerfish::manifest::read(block).unwrap().remove(0);
+        assert!(triggerfish::sensors::Sensor::read(&document).is_ok(), "{block}");
+    }
     // So can the example that each source gives in its errors.
     for kind in triggerfish::gateway::SOURCES {
         let settings = triggerfish::manifest::read(kind.example).unwrap().remove(0);

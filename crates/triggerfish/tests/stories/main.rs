@@ -949,7 +949,7 @@ fn every_example_runs() {
             assert_eq!(answer.status, 200, "{}: {}", entry.path().display(), answer.text());
         }
     }
-    gateways::example(&server, &token);
+    gateways::examples(&server, &token);
     for w in workflows(&server, &token) {
         let name = w["metadata"]["name"].as_str().unwrap();
         assert_eq!(finished(&server, &token, name)["status"]["phase"], "Succeeded", "{name}");

@@ -54,11 +54,14 @@ fn workflow(parameters: Value) -> Value {
     }}})
 }
 
+/// Heads and bodies of requests.
+type Requests = Arc<Mutex<Vec<(String, String)>>>;
+
 /// An HTTP endpoint that answers with these statuses in turn, the last one for ever; what it was sent.
-fn endpoint(statuses: &'static [u16]) -> (u16, Arc<Mutex<Vec<(String, String)>>>) {
+fn endpoint(statuses: &'static [u16]) -> (u16, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let seen = Requests::default();
     let told = seen.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {

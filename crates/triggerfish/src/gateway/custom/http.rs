@@ -7,6 +7,8 @@ use crate::gateway::{Failure, Source};
 use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -19,6 +21,8 @@ pub const ERROR: &str = "/error";
 
 /// How long the processor may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long it may take to hear that it is to stop; it is on this host.
+const STOP_PATIENCE: Duration = Duration::from_millis(300);
 /// Bytes of an event.
 const LARGEST: usize = 64 << 20;
 
@@ -42,19 +46,31 @@ impl Http {
     }
 }
 
-/// Tells the processor to stop, also when the configuration is dropped in the middle of anything.
+/// Tells the processor to stop, also when the configuration is dropped in the middle of anything. Nobody is left to hear whether
+/// it did, so that it is only told.
 struct Stop {
-    client: reqwest::Client,
-    url: String,
+    server: u16,
     body: String,
 }
 
 impl Drop for Stop {
     fn drop(&mut self) {
-        let request =
-            self.client.post(&self.url).header("content-type", "application/json").body(std::mem::take(&mut self.body));
-        // Nobody is left to hear whether it did.
-        tokio::spawn(async move { drop(request.send().await) });
+        let told = || -> std::io::Result<()> {
+            let address = std::net::SocketAddr::from(([127, 0, 0, 1], self.server));
+            let mut stream = TcpStream::connect_timeout(&address, STOP_PATIENCE)?;
+            stream.set_write_timeout(Some(STOP_PATIENCE))?;
+            let head = format!(
+                "POST {STOP} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                self.body.len()
+            );
+            stream.write_all(format!("{head}{}", self.body).as_bytes())?;
+            // What it answers is nobody's business, but a connection that ends too soon might not be looked at.
+            stream.set_read_timeout(Some(STOP_PATIENCE))?;
+            stream.read(&mut [0; 64]).map(drop)
+        };
+        if let Err(e) = told() {
+            tracing::debug!(port = self.server, error = %e, "a processor could not be told to stop");
+        }
     }
 }
 
@@ -110,7 +126,7 @@ impl Source for Http {
                 let said = answer.text().await.unwrap_or_default();
                 return Err(Failure::Lost(format!("the processor answers {START} with {status}: {}", said.trim())));
             }
-            let _stop = Stop { client, url: at(STOP), body: self.told.to_string() };
+            let _stop = Stop { server: self.server, body: self.told.to_string() };
             out.running();
             match failures.recv().await {
                 Some(why) => Err(Failure::Lost(why)),

@@ -1,13 +1,14 @@
 //! Kafka: records of a topic, by partition or as a member of a consumer group.
 
 pub mod client;
-mod fetch;
+pub mod fetch;
 mod group;
+pub mod produce;
 mod sasl;
 
 use super::outlet::{Emission, Outlet, pump};
 use super::secret::{Reference, Tls};
-use super::{Failure, Kind, Source, settings};
+use super::{Failure, Kind, Source, cloudevents, settings};
 use crate::kube_api::Api;
 use client::Cluster;
 use fetch::{End, Message};
@@ -243,13 +244,15 @@ impl Kafka {
         if let Some(key) = &m.key {
             metadata.insert("key".into(), one(String::from_utf8_lossy(key).into_owned()));
         }
-        Emission {
+        let mut e = Emission {
             data: m.value.to_vec(),
             content_type,
             time: Timestamp::from_millisecond(m.timestamp).ok().filter(|_| m.timestamp > 0),
             identity: Some(format!("{}\0{}\0{}\0{}", self.settings.url, self.settings.topic, m.partition, m.offset)),
             metadata,
             ..Emission::default()
-        }
+        };
+        cloudevents::of_message(&mut e);
+        e
     }
 }

@@ -5,7 +5,9 @@ use serde::Deserialize;
 
 pub const KIND: Kind = Kind {
     name: "log",
-    check: |s, mistakes| drop(s.read::<Log>(mistakes)),
+    check: |s, mistakes| {
+        s.read::<Log>(mistakes);
+    },
     fire: |f| {
         Box::pin(async move {
             f.read::<Log>()?;
