@@ -106,6 +106,10 @@ fn new_line(out: &mut String, layout: &Layout, depth: usize, line: &mut usize) {
 
 /// A list without objects, if it is no longer than that.
 fn on_one_line(raw: &str, room: i64) -> Option<String> {
+    // Each level takes some of the room, so that there are not many.
+    if room < 2 {
+        return None;
+    }
     let mut out = String::from("[");
     for (i, (kind, raw)) in scan::elements(&raw[1..]).enumerate() {
         if i > 0 {
