@@ -363,6 +363,8 @@ fn under_fire(source: &'static str, messages: usize) -> Option<(usize, usize, Ha
     setup.wait_running(&server);
     let (done, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (mut kills, mut broker_kills) = (0, 0);
+    // A broker that was killed has done something before it is killed again: some take long to come back.
+    let mut killed_at = 0;
     let mut seed = 0x9e37_79b9_u64 ^ u64::from(std::process::id());
     let mut random = |below: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -376,9 +378,10 @@ fn under_fire(source: &'static str, messages: usize) -> Option<(usize, usize, Ha
         });
         while !over.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(100 + random(700)));
-            // A broker that takes long to come back is killed less often.
-            let of_broker = if matches!(source, "kafka" | "amqp") { 8 } else { 3 };
-            if let Some(peer) = setup.peer.as_mut().filter(|_| random(of_broker) == 0) {
+            let published = done.load(Ordering::Relaxed);
+            let worked = published >= killed_at + messages / 25;
+            if let Some(peer) = setup.peer.as_mut().filter(|_| worked && random(2) == 0) {
+                killed_at = published;
                 peer.kill();
                 broker_kills += 1;
                 std::thread::sleep(Duration::from_millis(random(300)));

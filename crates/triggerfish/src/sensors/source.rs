@@ -163,11 +163,7 @@ async fn bucket(f: &Firing<'_>, s: &S3) -> Result<String, Failure> {
     };
     let value = |r: &Reference| {
         let r = r.clone();
-        async move {
-            r.value_in(&f.api, &f.sensor.namespace).await.map_err(|e| match e {
-                crate::gateway::Failure::Lost(why) | crate::gateway::Failure::Wrong(why) => Failure::again(why),
-            })
-        }
+        async move { r.value_in(&f.api, &f.sensor.namespace).await.map_err(Failure::from) }
     };
     let keys = Keys { access: value(&s.access_key).await?, secret: value(&s.secret_key).await? };
     let scheme = if s.insecure { "http" } else { "https" };

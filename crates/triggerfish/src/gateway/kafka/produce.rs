@@ -64,7 +64,8 @@ fn record(r: &Outgoing, offset: i64, now: i64) -> Record {
         producer_epoch: NO_PRODUCER_EPOCH,
         timestamp_type: TimestampType::Creation,
         offset,
-        sequence: NO_SEQUENCE,
+        // Records whose offsets and sequences rise together are one batch, of which only the first's is written.
+        sequence: NO_SEQUENCE + offset as i32,
         timestamp: now,
         key: r.key.clone().map(Bytes::from),
         value: Some(Bytes::from(r.value.clone())),

@@ -77,14 +77,14 @@ async fn fire(f: &Firing<'_>) -> Result<String, Failure> {
     let namespace = &f.sensor.namespace;
     let secret = |r: &Reference| {
         let r = r.clone();
-        async move { r.value_in(&f.api, namespace).await.map_err(lost) }
+        async move { r.value_in(&f.api, namespace).await.map_err(Failure::from) }
     };
     let mut client = reqwest::Client::builder()
         .timeout(Duration::from_secs(if h.timeout == 0 { TIMEOUT } else { h.timeout }))
         .user_agent(concat!("triggerfish/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none());
     if let Some(tls) = &h.tls {
-        client = client.tls_backend_preconfigured(tls.client_in(&f.api, namespace).await.map_err(lost)?);
+        client = client.tls_backend_preconfigured(tls.client_in(&f.api, namespace).await?);
     }
     let client = client.build().map_err(|e| Failure::never(cause(&e)))?;
     let method = if h.method.is_empty() { "POST" } else { &h.method };
@@ -157,13 +157,6 @@ async fn judged(f: &Firing<'_>, what: &str, answer: reqwest::Response) -> Result
         Err(Failure::Again(why, later))
     } else {
         Err(Failure::Never(why))
-    }
-}
-
-fn lost(e: crate::gateway::Failure) -> Failure {
-    match e {
-        crate::gateway::Failure::Lost(why) => Failure::Again(why, None),
-        crate::gateway::Failure::Wrong(why) => Failure::Never(why),
     }
 }
 

@@ -47,18 +47,10 @@ fn check(s: &Settings, mistakes: &mut Vec<Mistake>) {
     }
 }
 
-fn failed(e: crate::gateway::Failure) -> Failure {
-    match e {
-        crate::gateway::Failure::Lost(why) => Failure::Again(why, None),
-        crate::gateway::Failure::Wrong(why) => Failure::Never(why),
-    }
-}
-
 async fn fire(f: &Firing<'_>) -> Result<String, Failure> {
     let k: Kafka = f.read()?;
     let seeds = brokers(&k.url).map_err(Failure::Never)?;
-    let cluster =
-        cluster(&seeds, k.tls.as_ref(), k.sasl.as_ref(), &f.api, &f.sensor.namespace).await.map_err(failed)?;
+    let cluster = cluster(&seeds, k.tls.as_ref(), k.sasl.as_ref(), &f.api, &f.sensor.namespace).await?;
     // A reader that looks at it takes a repeat for what it is.
     let mut headers: Vec<(String, String)> = k.headers.into_iter().collect();
     headers.push(("triggerfish-action".into(), f.id.to_owned()));
@@ -66,7 +58,6 @@ async fn fire(f: &Firing<'_>) -> Result<String, Failure> {
     // Without a key the action's own id spreads records over partitions.
     let spread = key.clone().unwrap_or_else(|| f.id.to_owned());
     let record = Outgoing { key, value: f.payload(&k.payload)?, headers };
-    let written = produce(&cluster, &k.topic, k.partition, &spread, &[record], k.compress).await;
-    let (partition, offset) = written.map_err(failed)?;
+    let (partition, offset) = produce(&cluster, &k.topic, k.partition, &spread, &[record], k.compress).await?;
     Ok(format!("produced {}/{partition} at {offset}", k.topic))
 }

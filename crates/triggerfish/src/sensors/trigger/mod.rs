@@ -64,6 +64,16 @@ impl Failure {
     }
 }
 
+/// What stopped a source stops a trigger alike.
+impl From<crate::gateway::Failure> for Failure {
+    fn from(e: crate::gateway::Failure) -> Self {
+        match e {
+            crate::gateway::Failure::Lost(why) => Failure::Again(why, None),
+            crate::gateway::Failure::Wrong(why) => Failure::Never(why),
+        }
+    }
+}
+
 /// One action to be done.
 pub struct Firing<'a> {
     pub sensor: &'a Sensor,
