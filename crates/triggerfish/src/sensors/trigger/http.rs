@@ -97,7 +97,7 @@ async fn fire(f: &Firing<'_>) -> Result<String, Failure> {
         let value = HeaderValue::from_str(value)
             .map_err(|_| Failure::Never(format!("the value of the header {name} holds what no header may")))?;
         headers.insert(name, value);
-        Ok(())
+        Ok::<_, Failure>(())
     };
     set("content-type", "application/json")?;
     // A receiver that looks at it takes a repeat for what it is.
