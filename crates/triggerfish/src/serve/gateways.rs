@@ -11,6 +11,7 @@ use crate::gateway::configuration::{Watcher, entries, node_id};
 use crate::gateway::{Configuration, Destination, Entry, Failure, Gateway, Outlet, Progress, Source};
 use crate::kube_api::{Api, Clients, path};
 use jiff::Timestamp;
+use ring::digest;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -43,6 +44,7 @@ pub struct Controller {
 enum Told {
     Gateway(Change),
     ConfigMap(Change),
+    Secret(Change),
 }
 
 /// A gateway that is known, and its configurations.
@@ -93,17 +95,20 @@ impl State {
 
 impl Controller {
     pub async fn run(self) {
-        // Bounded by the number of gateways and ConfigMaps: one entry for each change until it is taken up.
+        // Bounded by the number of objects: one entry for each change until it is taken up.
         let (tell, mut told) = mpsc::unbounded_channel();
-        let (api, tell_maps) = (self.api.clone(), tell.clone());
-        tokio::spawn(follow(self.api.clone(), Target::ours("gateways", "Gateway"), move |c| {
+        let followed: [(Target, fn(Change) -> Told); 3] = [
+            (Target::ours("gateways", "Gateway"), Told::Gateway),
+            (Target::core("configmaps", "ConfigMap"), Told::ConfigMap),
+            (Target::core("secrets", "Secret"), Told::Secret),
+        ];
+        for (target, of) in followed {
+            let tell = tell.clone();
             // The receiver lives as long as the program.
-            let _ = tell.send(Told::Gateway(c));
-        }));
-        tokio::spawn(follow(api, Target::core("configmaps", "ConfigMap"), move |c| {
-            let _ = tell_maps.send(Told::ConfigMap(c));
-        }));
+            tokio::spawn(follow(self.api.clone(), target, move |change| drop(tell.send(of(change)))));
+        }
         let changed = Arc::new(Notify::new());
+        let mut secrets: HashMap<Key, Digest> = HashMap::new();
         let mut known: HashMap<Key, Known> = HashMap::new();
         let mut fresh = HashSet::new();
         let mut counters = tokio::time::interval(COUNTERS);
@@ -125,6 +130,8 @@ impl Controller {
                     }
                     Told::ConfigMap(Change::Applied(o)) => self.config_map(&mut known, &o, data(&o), &changed).await,
                     Told::ConfigMap(Change::Deleted(o)) => self.config_map(&mut known, &o, BTreeMap::new(), &changed).await,
+                    Told::Secret(Change::Applied(o)) => self.secret(&mut known, &mut secrets, &o, &changed).await,
+                    Told::Secret(_) => {}
                     Told::ConfigMap(Change::Restart) => {}
                     // What was deleted while the watch was interrupted is not told.
                     Told::ConfigMap(Change::Complete) => {
@@ -256,6 +263,34 @@ impl Controller {
         let (namespace, name) = key(o);
         for k in known.values_mut().filter(|k| k.gateway.namespace == namespace && k.gateway.config_map == name) {
             self.reconcile(k, &data, changed).await;
+        }
+    }
+
+    /// Starts configurations anew that read a Secret which says something else now.
+    async fn secret(
+        &self,
+        known: &mut HashMap<Key, Known>,
+        secrets: &mut HashMap<Key, Digest>,
+        o: &Value,
+        changed: &Arc<Notify>,
+    ) {
+        let (key, now) = (key(o), Digest::of(o));
+        let before = secrets.insert(key.clone(), now);
+        // What is new is found by those that were waiting for it.
+        if before.is_none_or(|before| before == now) {
+            return;
+        }
+        for k in known.values_mut().filter(|k| k.gateway.namespace == key.0) {
+            let concerned = |(_, n): &(&String, &Node)| mentions(&n.settings, &key.1);
+            let names: Vec<String> = k.nodes.iter().filter(concerned).map(|(name, _)| name.clone()).collect();
+            for name in &names {
+                if let Some(n) = k.nodes.remove(name) {
+                    halt(n).await;
+                }
+            }
+            if !names.is_empty() {
+                self.look_up(k, changed).await;
+            }
         }
     }
 
@@ -462,6 +497,31 @@ fn status(k: &Known) -> Value {
 fn key(o: &Value) -> Key {
     let text = |p: &str| o.pointer(p).and_then(Value::as_str).unwrap_or("").to_owned();
     (text("/metadata/namespace"), text("/metadata/name"))
+}
+
+/// What a Secret says, without keeping it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Digest([u8; 32]);
+
+impl Digest {
+    fn of(secret: &Value) -> Self {
+        let hash = digest::digest(&digest::SHA256, secret["data"].to_string().as_bytes());
+        let mut out = [0; 32];
+        out.copy_from_slice(hash.as_ref());
+        Digest(out)
+    }
+}
+
+/// Whether settings name a value of a Secret.
+fn mentions(v: &Value, secret: &str) -> bool {
+    match v {
+        Value::Object(o) => {
+            (o.contains_key("key") && o.get("name").is_some_and(|n| n == secret))
+                || o.values().any(|v| mentions(v, secret))
+        }
+        Value::Array(a) => a.iter().any(|v| mentions(v, secret)),
+        _ => false,
+    }
 }
 
 /// The entries of a ConfigMap.

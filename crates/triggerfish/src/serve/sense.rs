@@ -9,7 +9,7 @@ use super::sensors::Progress;
 use crate::bus::ledger::{Action, State, Write};
 use crate::bus::{Bus, Record};
 use crate::sensors::view::{self, Shape};
-use crate::sensors::{Dependency, Sensor};
+use crate::sensors::{Dependency, Sensor, Trigger};
 use jiff::Timestamp;
 use ring::digest;
 use sensor::rounds::Round;
@@ -52,6 +52,14 @@ struct Lines {
 }
 
 type Rounds = HashMap<String, Round<sensor::Event>>;
+/// By trigger.
+type Due = HashMap<String, Timestamp>;
+
+/// How long until the next of them.
+fn until(due: &Due) -> Duration {
+    let now = Timestamp::now();
+    due.values().min().map_or(FAR, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default().min(FAR))
+}
 
 impl Sensing {
     pub async fn run(self) {
@@ -71,9 +79,10 @@ impl Sensing {
         }
         let mut written = after;
         let mut judge = Judge::default();
+        let mut due = self.due(Timestamp::now());
         loop {
             let arrived = self.bus.arrived.notified();
-            self.reset(&mut rounds, &mut lines);
+            self.reset(&mut due, &mut rounds, &mut lines);
             let batch = match self.bus.pending(after, BATCH) {
                 Ok(batch) => batch,
                 Err(e) => {
@@ -86,7 +95,7 @@ impl Sensing {
                 self.commit(&mut lines).await;
                 tokio::select! {
                     () = arrived => {}
-                    () = tokio::time::sleep(self.until_reset()) => {}
+                    () = tokio::time::sleep(until(&due)) => {}
                 }
                 continue;
             };
@@ -154,24 +163,24 @@ impl Sensing {
         out.lines.push(Write::Hold { owner, part, dependency: HEAD.into(), event });
     }
 
-    /// Forgets rounds whose reset is due.
-    fn reset(&self, rounds: &mut Rounds, out: &mut Lines) {
-        let now = Timestamp::now();
-        let moment_ago = now.checked_sub(LOOK_BACK).unwrap_or(now);
-        for t in self.sensor.triggers.iter().filter(|t| !t.resets.is_empty()) {
-            let Some(round) = rounds.get_mut(&t.name).filter(|r| !r.held().is_empty()) else { continue };
-            if t.resets.iter().any(|r| r.next(moment_ago).is_some_and(|next| next <= now)) {
-                round.reset();
-                self.release(&t.name, out);
-            }
-        }
+    /// When the rounds of triggers are to be forgotten next.
+    fn due(&self, now: Timestamp) -> Due {
+        let next = |t: &Trigger| t.resets.iter().filter_map(|r| r.next(now)).min();
+        self.sensor.triggers.iter().filter_map(|t| Some((t.name.clone(), next(t)?))).collect()
     }
 
-    /// How long until the next reset of any round.
-    fn until_reset(&self) -> Duration {
+    /// Forgets rounds whose reset is due.
+    fn reset(&self, due: &mut Due, rounds: &mut Rounds, out: &mut Lines) {
         let now = Timestamp::now();
-        let next = self.sensor.triggers.iter().flat_map(|t| &t.resets).filter_map(|r| r.next(now)).min();
-        next.map_or(FAR, |at| Duration::try_from(at.duration_since(now)).unwrap_or(PAUSE).min(FAR))
+        let over: Vec<String> = due.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
+        for name in over {
+            due.remove(&name);
+            due.extend(self.due(now).remove_entry(&name));
+            if let Some(round) = rounds.get_mut(&name).filter(|r| !r.held().is_empty()) {
+                round.reset();
+                self.release(&name, out);
+            }
+        }
     }
 
     /// Looks at one event; true when the sensor has nothing more to wait for.
@@ -289,8 +298,6 @@ impl Sensing {
     }
 }
 
-/// A reset that was due within this time is still carried out; the loop looks more often.
-const LOOK_BACK: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 /// The longest sleep between two looks at the clock.
 const FAR: Duration = Duration::from_secs(60);
 

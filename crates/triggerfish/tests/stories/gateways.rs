@@ -1,7 +1,7 @@
 //! Gateways: seed 003's snippets against real brokers, edits while they run, and what becomes of what is wrong.
 
 use crate::support::peers::{self, NatsClient, free_port};
-use crate::support::{Output, Server, eventually, request};
+use crate::support::{Output, Server, eventually, request, try_request};
 use crate::{HELLO, admin, workflows};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -49,6 +49,11 @@ pub fn payloads(server: &Server, token: &str, configuration: &str, n: usize) -> 
 pub fn send(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let answer = request(&format!("127.0.0.1:{port}"), method, path, headers, body.as_bytes());
     (answer.status, answer.text())
+}
+
+/// The status of an answer; none where the port is closed at this moment.
+fn send_or_none(port: u16, path: &str, headers: &[(&str, &str)]) -> Option<u16> {
+    try_request(&format!("127.0.0.1:{port}"), "POST", path, headers, b"{}").ok().map(|a| a.status)
 }
 
 #[test]
@@ -114,6 +119,11 @@ fn a_webhook_can_ask_for_a_token_or_a_signature() {
     assert_eq!(send(port, "POST", "/signed", &[("X-Hub-Signature-256", &real)], r#"{"a":1}"#).0, 200);
     assert_eq!(payloads(&server, &token, "webhook.signed", 1), [json!({"a": 1})]);
     assert!(!server.cli(&["get", "gateway", "guarded", "-n", "argo", "-o", "yaml"]).stdout.contains("very-secret"));
+    // A changed secret counts at once.
+    server.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: hook, namespace: argo}\nstringData: {token: another, hmac: very-secret}\n");
+    let bearer = |token: &str| send_or_none(port, "/bearer", &[("Authorization", &format!("Bearer {token}"))]);
+    eventually("the new token counts", || (bearer("another") == Some(200)).then_some(()));
+    assert_eq!(bearer("open-sesame"), Some(401));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sensors: both forms, filters that say why, rounds over a crash, triggers that fail, programs that never end.
 
-use crate::gateways::{gateway, node, send};
+use crate::gateways::{gateway, node, payloads, send};
 use crate::support::peers::free_port;
 use crate::support::{Server, eventually};
 use crate::{HELLO, admin, workflows};
@@ -307,4 +307,39 @@ fn a_sensor_that_makes_no_sense_is_refused_with_the_path_of_every_mistake() {
     ] {
         assert!(out.stderr.contains(expected), "{expected}: {}", out.stderr);
     }
+}
+
+#[test]
+fn a_reset_begins_a_round_anew() {
+    let server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    let port = free_port();
+    let hook = |name: &str| format!("port: {port}\nendpoint: /{name}\nmethod: POST\n");
+    let (a, b) = (hook("a"), hook("b"));
+    gateway(&server, "hooks", &[("webhook.a", &a), ("webhook.b", &b), ("calendar.tick", "interval: 1s\n")]);
+    node(&server, "hooks", "webhook.b", "Running");
+    let (sink, seen) = endpoint(&[200]);
+    let dependency = |name: &str| json!({"name": name, "gatewayName": "hooks", "eventName": format!("webhook.{name}")});
+    sensor(
+        &server,
+        "both",
+        json!({"dependencies": [dependency("a"), dependency("b")], "triggers": [{"template": {"name": "call",
+            "conditionsReset": [{"byTime": {"cron": "@every 2s"}}],
+            "http": {"url": format!("http://127.0.0.1:{sink}/"), "payload": [{"src": {"dependencyName": "a", "dataKey": "n", "useRawData": true}, "dest": "n"}]}}}]}),
+    );
+    assert_eq!(send(port, "POST", "/a", &[], r#"{"n":1}"#).0, 200);
+    eventually("it is held", || (status(&server, "both")["events"] == 1).then_some(()));
+    // The gateway's own clock says when enough time has passed.
+    let ticks = payloads(&server, &token, "calendar.tick", 1).len();
+    payloads(&server, &token, "calendar.tick", ticks + 4);
+    // Alone it is not enough any more; together with what comes in the same round it is.
+    assert_eq!(send(port, "POST", "/b", &[], "{}").0, 200);
+    eventually("the second is held", || (status(&server, "both")["events"] == 2).then_some(()));
+    assert!(seen.lock().unwrap().is_empty(), "the first was forgotten");
+    let called = eventually("both in one round", || {
+        assert_eq!(send(port, "POST", "/b", &[], "{}").0, 200);
+        assert_eq!(send(port, "POST", "/a", &[], r#"{"n":2}"#).0, 200);
+        seen.lock().unwrap().first().cloned()
+    });
+    assert_eq!(called.1, r#"{"n":2}"#);
 }
