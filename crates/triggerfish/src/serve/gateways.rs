@@ -97,7 +97,8 @@ impl Controller {
     pub async fn run(self) {
         // Bounded by the number of objects: one entry for each change until it is taken up.
         let (tell, mut told) = mpsc::unbounded_channel();
-        let followed: [(Target, fn(Change) -> Told); 3] = [
+        type Of = fn(Change) -> Told;
+        let followed: [(Target, Of); 3] = [
             (Target::ours("gateways", "Gateway"), Told::Gateway),
             (Target::core("configmaps", "ConfigMap"), Told::ConfigMap),
             (Target::core("secrets", "Secret"), Told::Secret),
