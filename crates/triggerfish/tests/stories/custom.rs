@@ -55,32 +55,45 @@ fn three() -> Vec<Value> {
 }
 
 #[test]
-fn a_processor_in_python_is_run_and_spoken_to_over_grpc() {
+fn a_processor_in_python_is_spoken_to_over_grpc() {
     let Some(python) = python() else { return };
+    let server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    let port = free_port().to_string();
+    let script = example("ticker.py");
+    let _ticker = Running::start(&python, &[script.to_str().unwrap()], &[("GATEWAY_SERVER_PORT", port.clone())]);
+    let entries = [("fast", r#"{"every": 0.05, "count": 3}"#), ("wrong", r#"{"evry": 1}"#)];
+    gateway(&server, "ticker", json!({"processorPort": port}), &entries);
+    assert_eq!(payloads(&server, &token, "fast", 3), three());
+    let wrong = node(&server, "ticker", "wrong", "Error");
+    let expected = r#"the processor refuses it: expected {"every": seconds}"#;
+    assert!(wrong["message"].as_str().unwrap().contains(expected), "{wrong}");
+    node(&server, "ticker", "fast", "Running");
+}
+
+#[test]
+fn a_processor_is_run_as_a_pod_and_run_again() {
     let server = Server::start(&[]);
     let token = admin(&server);
     let port = free_port().to_string();
-    let container = json!({"name": "ticker", "image": "example/ticker", "command": [python, example("ticker.py")]});
-    let spec = json!({"processorPort": port, "deploySpec": {"containers": [container]}});
-    gateway(&server, "ticker", spec, &[("fast", r#"{"every": 0.05, "count": 3}"#), ("wrong", r#"{"evry": 1}"#)]);
-    assert_eq!(payloads(&server, &token, "fast", 3), three());
-    let wrong = node(&server, "ticker", "wrong", "Error");
-    assert!(
-        wrong["message"].as_str().unwrap().contains(r#"the processor refuses it: expected {"every": seconds}"#),
-        "{wrong}"
-    );
-    node(&server, "ticker", "fast", "Running");
-    // A processor that dies is run again, and told again.
-    let pod = || server.cli(&["get", "pod", "ticker-gateway", "-n", "argo", "-o", "json"]).stdout;
+    // It tells what it is by the environment that it finds.
+    let script = r#"payload=$(printf '{"of": "%s"}' "$GATEWAY_NAME" | base64)
+curl -sS --retry 20 --retry-connrefused --retry-delay 1 -d "{\"src\": \"start\", \"payload\": \"$payload\"}" "http://127.0.0.1:$TRANSFORMER_PORT/"
+sleep 600"#;
+    let container = json!({"name": "starts", "image": "example/starts", "command": ["sh", "-c", script]});
+    gateway(&server, "starts", json!({"transformerPort": port, "deploySpec": {"containers": [container]}}), &[]);
+    assert_eq!(payloads(&server, &token, "start", 1), [json!({"of": "starts"})]);
+    let pod = || server.cli(&["get", "pod", "starts-gateway", "-n", "argo", "-o", "json"]).stdout;
     let uid = |text: &str| {
-        serde_json::from_str::<Value>(text).ok().and_then(|p| p["metadata"]["uid"].as_str().map(str::to_owned))
+        let pod = serde_json::from_str::<Value>(text).ok()?;
+        pod["metadata"]["uid"].as_str().map(str::to_owned)
     };
     let first = uid(&pod()).unwrap();
-    server.cli(&["delete", "pod", "ticker-gateway", "-n", "argo"]);
+    server.cli(&["delete", "pod", "starts-gateway", "-n", "argo"]);
     eventually("another Pod", || uid(&pod()).filter(|u| *u != first));
-    assert_eq!(payloads(&server, &token, "fast", 6), [three(), three()].concat());
+    payloads(&server, &token, "start", 2);
     // With the gateway its processor goes.
-    server.cli(&["delete", "gateway", "ticker", "-n", "argo"]);
+    server.cli(&["delete", "gateway", "starts", "-n", "argo"]);
     eventually("no Pod", || uid(&pod()).is_none().then_some(()));
 }
 
