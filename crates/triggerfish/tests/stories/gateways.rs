@@ -1,10 +1,11 @@
 //! Gateways: seed 003's snippets against real brokers, edits while they run, and what becomes of what is wrong.
 
 use crate::support::peers::{self, NatsClient, free_port};
-use crate::support::{Output, Server, eventually, request, try_request};
+use crate::support::{Output, Server, eventually, request, try_request, within};
 use crate::{HELLO, admin, workflows};
 use serde_json::{Value, json};
 use std::process::Command;
+use std::time::Duration;
 
 /// A gateway of the namespace `argo` whose events start the example's workflow.
 pub fn gateway(server: &Server, name: &str, entries: &[(&str, &str)]) {
@@ -756,6 +757,17 @@ fn kafka_records_come_once_by_partition_and_by_group_over_a_crash() {
         events(&server, &token).into_iter().filter(|e| e["configuration"] == "kafka.fooConfig").collect();
     let in_group = |e: &Value| e["configuration"] == "kafka.all" && e["metadata"]["partition"] == json!(["0"]);
     assert_eq!(by_partition.len(), events(&server, &token).iter().filter(|e| in_group(e)).count());
+    // A backlog of several answers, whose last batches are cut off, comes whole.
+    let backlog: Vec<String> =
+        (0..40_000).map(|n| format!("k{}:{{\"n\":{n},\"padding\":\"{}\"}}", n % 7, "x".repeat(100))).collect();
+    peers::kafka_produce(broker.port, "backlog", &backlog);
+    let old = format!("url: {url}\ntopic: backlog\nconsumerGroup: {{groupName: backlog, oldest: true}}\n");
+    gateway(&server, "old", &[("kafka.old", &old)]);
+    within(Duration::from_secs(60), "the backlog is read", || {
+        let n = node(&server, "old", "kafka.old", "Running");
+        (n["events"] == 40_000).then_some(())
+    });
+    server.cli(&["delete", "gateway", "old", "-n", "argo"]);
     // A sensor produces what another configuration reads.
     let bar = format!("url: {url}\ntopic: bar\n");
     gateway(&server, "answers", &[("kafka.bar", &bar)]);

@@ -7,7 +7,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{BrokerId, FetchRequest, ListOffsetsRequest};
-use kafka_protocol::records::RecordBatchDecoder;
+use kafka_protocol::records::{Record, RecordBatchDecoder};
 use std::collections::BTreeMap;
 
 /// How long a broker waits for something new, in milliseconds.
@@ -15,6 +15,8 @@ const WAIT: i32 = 500;
 /// Bytes of one answer, and of one partition in it; a larger record comes alone.
 const BYTES: i32 = 8 << 20;
 const OF_PARTITION: i32 = 1 << 20;
+/// Bytes before what a batch's length counts.
+const HEAD: usize = 12;
 /// The codes that stand for: the offset is gone.
 const OUT_OF_RANGE: i16 = 1;
 
@@ -87,6 +89,23 @@ pub async fn messages(
     }))
 }
 
+/// The records of whole batches; the last one of an answer may be cut off, and comes whole the next time.
+fn batches(mut bytes: Bytes) -> Result<Vec<Record>, Failure> {
+    let mut out = Vec::new();
+    // The base offset and the length of what follows come first.
+    while let Some(length) = bytes.get(8..HEAD) {
+        let length = i32::from_be_bytes(length.try_into().unwrap_or_default());
+        let whole = HEAD + usize::try_from(length).map_err(|e| Failure::lost("records", e))?;
+        if bytes.len() < whole {
+            break;
+        }
+        let mut batch = bytes.split_to(whole);
+        let set = RecordBatchDecoder::decode(&mut batch).map_err(|e| Failure::lost("records", e))?;
+        out.extend(set.records);
+    }
+    Ok(out)
+}
+
 struct Reader {
     connection: Connection,
     name: String,
@@ -128,9 +147,8 @@ impl Reader {
             }
             check(p.error_code, &format!("partition {partition}"))?;
             let aborted = p.aborted_transactions.unwrap_or_default();
-            let Some(mut records) = p.records.filter(|r| !r.is_empty()) else { continue };
-            let sets = RecordBatchDecoder::decode_all(&mut records).map_err(|e| Failure::lost("records", e))?;
-            for r in sets.into_iter().flat_map(|s| s.records) {
+            let records = batches(p.records.unwrap_or_default())?;
+            for r in records {
                 let from = self.from.entry(partition).or_insert(0);
                 // A batch is sent whole, also where only its end was asked for.
                 if r.offset < *from {
