@@ -227,7 +227,7 @@ impl Publisher {
             }
             Publisher::Kafka(cluster) => {
                 let records: Vec<Outgoing> =
-                    (from..to).map(|n| Outgoing { value: numbered(n), ..Outgoing::default() }).collect();
+                    (from..to).map(|n| Outgoing { value: numbered(n).into(), ..Outgoing::default() }).collect();
                 produce(cluster, NAME, None, &format!("{from}"), &records, false)
                     .await
                     .map_err(|e| format!("{e:?}"))?;

@@ -110,7 +110,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("sensors", &["event", "kind", "cron", "clock", "kube_api", "manifest", "gateway", "route"]),
     ("workflow", &["kind", "clock"]),
     ("runtime", &["workflow", "clock"]),
-    ("api", &["event", "kind", "kube_api", "bus", "route", "workflow", "clock", "lookup"]),
+    ("api", &["event", "kind", "kube_api", "bus", "gateway", "route", "workflow", "clock", "lookup"]),
     (
         "serve",
         &[

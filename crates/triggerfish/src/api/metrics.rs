@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Fault, respond};
 use super::{Call, State};
+use crate::gateway::Progress;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,10 +37,60 @@ pub fn metrics(state: &Arc<State>, call: &Call) -> Result<Answer, Fault> {
             "The sequence number of the newest event in the log.",
             state.bus.accepted(),
         ),
+        (
+            "triggerfish_events_dropped_unread_total",
+            "counter",
+            "Events that a watcher lost to the bounds of the log since the start.",
+            state.bus.dropped_unread(),
+        ),
     ];
     let mut out = String::new();
     for (name, kind, help, value) in rows {
         out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"));
     }
+    configurations(state, &mut out);
     Ok(respond(200, "text/plain; version=0.0.4; charset=utf-8", out))
+}
+
+/// One line of a configuration's figure.
+type Figure = fn(&Progress) -> u64;
+
+/// Figures of the configurations of gateways.
+const FIGURES: [(&str, &str, &str, Figure); 4] = [
+    ("triggerfish_gateway_configuration_up", "gauge", "1 while the configuration is connected.", |p| {
+        u64::from(p.running.load(Ordering::Relaxed))
+    }),
+    (
+        "triggerfish_gateway_events_total",
+        "counter",
+        "Events that were accepted since the configuration started.",
+        |p| p.events.load(Ordering::Relaxed),
+    ),
+    ("triggerfish_gateway_repeated_total", "counter", "Events that were known already.", |p| {
+        p.repeated.load(Ordering::Relaxed)
+    }),
+    ("triggerfish_gateway_lost_total", "counter", "How often the other side was lost or could not be reached.", |p| {
+        p.lost.load(Ordering::Relaxed)
+    }),
+];
+
+fn configurations(state: &State, out: &mut String) {
+    let all = state.board.all();
+    for (name, kind, help, figure) in FIGURES {
+        out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for ([namespace, gateway, configuration], p) in &all {
+            out.push_str(&format!(
+                "{name}{{namespace={},gateway={},configuration={}}} {}\n",
+                label(namespace),
+                label(gateway),
+                label(configuration),
+                figure(p)
+            ));
+        }
+    }
+}
+
+/// A label's value, quoted as the format has it.
+fn label(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }

@@ -17,6 +17,7 @@ pub use metrics::Counters;
 
 use crate::bus::{Bus, Waiting};
 use crate::event::Caller;
+use crate::gateway::Board;
 use crate::kube_api::{Api, Clients};
 use apiserver::Query;
 use axum::body::Body;
@@ -34,6 +35,8 @@ pub struct State {
     /// Only objects with this instance id are ours; empty: those without any.
     pub instance_id: String,
     pub counters: Counters,
+    /// The configurations of gateways.
+    pub board: Arc<Board>,
     pub ready: std::sync::atomic::AtomicBool,
 }
 

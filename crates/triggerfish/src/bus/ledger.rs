@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS watched(seq INTEGER NOT NULL, watcher TEXT NOT NULL, 
 pub enum Write {
     /// It has read so far.
     Cursor { name: String, seq: u64 },
+    /// A source has come so far.
+    Position { name: String, mark: String },
     /// A part of it holds this event for a dependency.
     Hold { owner: String, part: String, dependency: String, event: String },
     /// A part of it holds nothing any more.
@@ -110,6 +112,9 @@ pub fn write(c: &Connection, w: &Write) -> rusqlite::Result<()> {
         Write::Cursor { name, seq } => {
             c.prepare_cached("INSERT OR REPLACE INTO cursors(name, seq) VALUES(?1, ?2)")?
                 .execute(params![name, *seq as i64])?;
+        }
+        Write::Position { name, mark } => {
+            c.prepare_cached("INSERT OR REPLACE INTO positions(name, mark) VALUES(?1, ?2)")?.execute([name, mark])?;
         }
         Write::Hold { owner, part, dependency, event } => {
             c.prepare_cached("INSERT OR REPLACE INTO rounds(owner, part, dependency, event) VALUES(?1, ?2, ?3, ?4)")?

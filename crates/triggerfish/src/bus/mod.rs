@@ -29,6 +29,11 @@ pub struct Options {
     pub keep: Duration,
     /// Dispatched events beyond this many are dropped, oldest first.
     pub keep_count: u64,
+    /// Dispatched events are dropped, oldest first, while the log takes more bytes of the disk. None: no such bound.
+    pub keep_bytes: Option<u64>,
+    /// These bounds hold also for what a watcher has not had yet; what it loses is counted and said. Events that were not
+    /// dispatched to bindings and alerts stay in any case.
+    pub drop_unread: bool,
     /// Events that may wait for dispatch; more are refused. None: as many as the disk holds.
     pub queue: Option<u64>,
 }
@@ -39,6 +44,8 @@ impl Default for Options {
             window: Duration::from_secs(24 * 3600),
             keep: Duration::from_secs(7 * 24 * 3600),
             keep_count: 1_000_000,
+            keep_bytes: None,
+            drop_unread: false,
             queue: None,
         }
     }
@@ -86,6 +93,7 @@ pub struct Bus {
     writer: writer::Handle,
     appended: Arc<AtomicU64>,
     finished: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
     queue: Option<u64>,
     recent: Arc<Recent>,
     /// Tells those who wait that something was appended.
@@ -120,7 +128,9 @@ impl Bus {
         let finished = Arc::new(AtomicU64::new(appended.load(Ordering::Relaxed) - waiting as u64));
         let arrived = Arc::new(Notify::new());
         let recent = Arc::new(Recent::default());
-        let counters = writer::Counters { appended: appended.clone(), finished: finished.clone() };
+        let dropped = Arc::default();
+        let counters =
+            writer::Counters { appended: appended.clone(), finished: finished.clone(), dropped: Arc::clone(&dropped) };
         let writer = writer::start(connection, options.clone(), counters, recent.clone(), arrived.clone())?;
         Ok(Self {
             path: path.into(),
@@ -128,6 +138,7 @@ impl Bus {
             writer,
             appended,
             finished,
+            dropped,
             queue: options.queue,
             recent,
             arrived,
@@ -138,6 +149,11 @@ impl Bus {
     /// Events accepted and not yet dispatched.
     pub fn waiting(&self) -> u64 {
         self.appended.load(Ordering::Relaxed).saturating_sub(self.finished.load(Ordering::Relaxed))
+    }
+
+    /// Events that watchers lost to the bounds of the log since the start, each counted for each watcher.
+    pub fn dropped_unread(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     pub fn accepted(&self) -> u64 {

@@ -104,6 +104,8 @@ pub struct Counters {
     pub appended: Arc<AtomicU64>,
     /// Rises with every event that was dispatched.
     pub finished: Arc<AtomicU64>,
+    /// Rises with every event that a watcher lost.
+    pub dropped: Arc<AtomicU64>,
 }
 
 /// A job that was carried out inside the transaction, to be answered after the commit.
@@ -252,25 +254,64 @@ impl Writer {
         }
     }
 
-    /// Drops dispatched events that are too old or too many, and identities outside the window.
+    /// Drops events that are too old, too many or too large, and identities outside the window.
     fn trim(&mut self) -> rusqlite::Result<()> {
         let now = jiff::Timestamp::now().as_millisecond();
+        let o = &self.options;
+        let newest = self.next as i64 - 1;
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // What the slowest watcher has not had stays.
-        let cursor: i64 = tx.query_row("SELECT coalesce(min(seq), 0) FROM cursors", [], |r| r.get(0))?;
-        let by_count = self.next as i64 - self.options.keep_count as i64;
-        let by_age = now - self.options.keep.as_millis() as i64;
-        tx.execute("DELETE FROM events WHERE seq <= ?1 AND seq < ?2", [cursor, by_count])?;
+        let by_count = newest - o.keep_count as i64;
         // Receipt times rise with the sequence, so the scan stops at the first young one.
-        let young: Option<i64> = tx
-            .query_row("SELECT seq FROM events WHERE received >= ?1 ORDER BY seq LIMIT 1", [by_age], |r| r.get(0))
-            .optional()?;
-        tx.execute("DELETE FROM events WHERE seq <= ?1 AND seq < ?2", [cursor, young.unwrap_or(i64::MAX)])?;
+        let by_age = tx
+            .query_row(
+                "SELECT seq - 1 FROM events WHERE received >= ?1 ORDER BY seq LIMIT 1",
+                [now - o.keep.as_millis() as i64],
+                |r| r.get(0),
+            )
+            .optional()?
+            .unwrap_or(newest);
+        let by_size = o.keep_bytes.map_or(Ok(0), |keep| too_large(&tx, keep))?;
+        let wanted = by_count.max(by_age).max(by_size);
+        // What the slowest watcher has not had stays, unless it was said to go; what was not dispatched stays in any case.
+        let held: &str = if o.drop_unread { "WHERE name = 'dispatch'" } else { "" };
+        let cursor: i64 =
+            tx.query_row(&format!("SELECT coalesce(min(seq), 0) FROM cursors {held}"), [], |r| r.get(0))?;
+        let up_to = wanted.min(cursor);
+        let lost = if o.drop_unread { skip(&tx, up_to)? } else { Vec::new() };
+        tx.execute("DELETE FROM events WHERE seq <= ?1", [up_to])?;
         tx.execute("DELETE FROM outcomes WHERE seq < (SELECT coalesce(min(seq), 0) FROM events)", [])?;
         ledger::trim(&tx)?;
-        tx.execute("DELETE FROM identities WHERE received < ?1", [now - self.options.window.as_millis() as i64])?;
-        tx.commit()
+        tx.execute("DELETE FROM identities WHERE received < ?1", [now - o.window.as_millis() as i64])?;
+        tx.commit()?;
+        for (watcher, count) in lost {
+            self.counters.dropped.fetch_add(count as u64, Ordering::Relaxed);
+            tracing::warn!(watcher, count, "a watcher lost events that it had not had yet: they were dropped, as the server was told to");
+        }
+        Ok(())
     }
+}
+
+/// Up to which place events have to go for the log to take so many bytes, taking all for equally large.
+fn too_large(tx: &rusqlite::Transaction, keep: u64) -> rusqlite::Result<i64> {
+    let pragma = |name: &str| tx.query_row(&format!("PRAGMA {name}"), [], |r| r.get::<_, i64>(0));
+    let used = (pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?;
+    let over = used - keep as i64;
+    if over <= 0 {
+        return Ok(0);
+    }
+    let (first, count): (i64, i64) =
+        tx.query_row("SELECT coalesce(min(seq), 0), count(*) FROM events", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    Ok(first - 1 + (count as f64 * (over as f64 / used as f64)).ceil() as i64)
+}
+
+/// Moves watchers that are behind a place up to it; each one's name, and how many events it has lost.
+fn skip(tx: &rusqlite::Transaction, up_to: i64) -> rusqlite::Result<Vec<(String, i64)>> {
+    let lost = tx
+        .prepare("SELECT name, (SELECT count(*) FROM events WHERE events.seq > cursors.seq AND events.seq <= ?1) FROM cursors WHERE seq < ?1")?
+        .query_map([up_to], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    tx.execute("UPDATE cursors SET seq = ?1 WHERE seq < ?1", [up_to])?;
+    Ok(lost.into_iter().filter(|(_, n)| *n > 0).collect())
 }
 
 /// Stores an event, unless the same one is known: then that one's place.

@@ -3,7 +3,7 @@
 use super::connect::Connection;
 use super::hello;
 use crate::runtime::Engine;
-use crate::serve::{self, InvalidExpressions, directory};
+use crate::serve::{self, InvalidExpressions, Retention, directory};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +31,19 @@ pub struct Serve {
     /// Events that may wait for dispatch before senders are told to come back [default: as many as the disk holds]
     #[arg(long, value_name = "N")]
     event_operation_queue_size: Option<u64>,
+    /// How long events are kept after their dispatch.
+    #[arg(long, default_value = "168h", value_parser = duration, value_name = "DURATION")]
+    event_retention: Duration,
+    /// How many events are kept at most.
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    event_retention_count: u64,
+    /// How many bytes of the disk the event log may take [default: no bound]
+    #[arg(long, value_name = "BYTES")]
+    event_retention_bytes: Option<u64>,
+    /// Let the bounds above hold also for events that a sensor or a watching gateway has not had yet. What it loses is
+    /// counted and logged.
+    #[arg(long)]
+    event_retention_drops_unread: bool,
     /// Events dispatched at the same time.
     #[arg(long, default_value_t = 16, value_name = "N")]
     event_worker_count: usize,
@@ -54,6 +67,10 @@ pub struct Serve {
     log: String,
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    Duration::try_from(crate::clock::duration(text)?).map_err(|_| "expected a duration that is not negative".to_owned())
+}
+
 impl Serve {
     pub fn run(self) -> Result<(), String> {
         let filter =
@@ -74,6 +91,12 @@ impl Serve {
             engine: self.runtime,
             manifests: self.manifests,
             queue: self.event_operation_queue_size,
+            retention: Retention {
+                age: self.event_retention,
+                count: self.event_retention_count,
+                bytes: self.event_retention_bytes,
+                drop_unread: self.event_retention_drops_unread,
+            },
             workers: self.event_worker_count,
             instance_id: self.instance_id,
             invalid_expressions: self.invalid_expressions,

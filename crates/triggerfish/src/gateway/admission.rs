@@ -2,6 +2,7 @@
 
 use super::cloudevents::Envelope;
 use super::custom::Custom;
+use super::subscriber;
 use apiserver::{Admitted, FieldError};
 use serde_json::Value;
 
@@ -22,6 +23,11 @@ pub fn admit(new: &Value, _old: Option<&Value>) -> Admitted {
         if port.parse::<u16>().is_err() || !w["endpoint"].as_str().is_some_and(|e| e.starts_with('/')) {
             let why = "name the port and the endpoint (which begins with /) of one of the gateway's webhooks";
             out.errors.push(FieldError::required(format!("spec.watchers.gateways[{i}]"), why));
+        }
+    }
+    for (kind, place, settings) in subscriber::named(new) {
+        if let Err(why) = (kind.read)(&settings) {
+            out.errors.push(FieldError::invalid(place, Value::Null, format!("{why}; such as:\n{}", kind.example)));
         }
     }
     let envelope = text("/spec/cloudEvents");

@@ -3,6 +3,7 @@
 use super::outlet::{Emission, Outlet, pump};
 use super::secret::{Basic, Tls};
 use super::{Failure, Kind, Source, cloudevents, settings};
+use crate::kube_api::Api;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use lapin::message::Delivery;
@@ -47,13 +48,12 @@ struct Settings {
 
 struct Amqp {
     settings: Settings,
-    uri: AMQPUri,
     kind: ExchangeKind,
 }
 
 fn read(v: &Value) -> Result<Arc<dyn Source>, String> {
     let s: Settings = settings(v)?;
-    let uri: AMQPUri =
+    let _: AMQPUri =
         s.url.parse().map_err(|e| format!("url: it is no address of a broker, such as amqp://127.0.0.1:5672: {e}"))?;
     let kind = match s.exchange_type.as_str() {
         "direct" => ExchangeKind::Direct,
@@ -62,13 +62,41 @@ fn read(v: &Value) -> Result<Arc<dyn Source>, String> {
         "headers" => ExchangeKind::Headers,
         other => return Err(format!("exchangeType: {other:?} is none of direct, fanout, topic, headers")),
     };
-    Ok(Arc::new(Amqp { settings: s, uri, kind }))
+    Ok(Arc::new(Amqp { settings: s, kind }))
+}
+
+/// Connects, with what Secrets of a namespace hold.
+pub async fn connect(
+    url: &str,
+    name: &str,
+    auth: Option<&Basic>,
+    tls: Option<&Tls>,
+    api: &Api,
+    namespace: &str,
+) -> Result<Connection, Failure> {
+    // The address may hold a password: what is said of it does not.
+    let mut uri: AMQPUri = url.parse().map_err(|_| Failure::Wrong("url: it is no address of a broker".into()))?;
+    if let Some(a) = auth {
+        uri.authority.userinfo.username = a.username.value_in(api, namespace).await?;
+        uri.authority.userinfo.password = a.password.value_in(api, namespace).await?;
+    }
+    let mut config = lapin::tcp::OwnedTLSConfig::default();
+    if let Some(ca) = tls.and_then(|t| t.ca_cert.as_ref()) {
+        config.cert_chain = Some(ca.value_in(api, namespace).await?);
+    }
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let wrong = |e| Failure::lost("cannot connect", e);
+    let runtime = lapin::runtime::default_runtime().map_err(wrong)?;
+    Connection::connect_uri_with_config(uri, properties, config, runtime).await.map_err(wrong)
 }
 
 impl Source for Amqp {
     fn run<'a>(&'a self, out: &'a Outlet) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
-            let connection = self.connect(out).await?;
+            let s = &self.settings;
+            let name = format!("triggerfish {}/{}", out.gateway.name, out.configuration);
+            let connection =
+                connect(&s.url, &name, s.auth.as_ref(), s.tls.as_ref(), &out.api, &out.gateway.namespace).await?;
             let deliveries = self.deliveries(&connection, out).await.map_err(|e| Failure::lost("the broker", e))?;
             out.running();
             let deliveries = deliveries.map(|d| d.map_err(|e| Failure::lost("the connection", e)));
@@ -86,25 +114,6 @@ impl Source for Amqp {
 }
 
 impl Amqp {
-    async fn connect(&self, out: &Outlet) -> Result<Connection, Failure> {
-        let s = &self.settings;
-        let mut uri = self.uri.clone();
-        if let Some(a) = &s.auth {
-            uri.authority.userinfo.username = a.username.value(out).await?;
-            uri.authority.userinfo.password = a.password.value(out).await?;
-        }
-        let mut tls = lapin::tcp::OwnedTLSConfig::default();
-        if let Some(ca) = s.tls.as_ref().and_then(|t| t.ca_cert.as_ref()) {
-            tls.cert_chain = Some(ca.value(out).await?);
-        }
-        let properties = ConnectionProperties::default()
-            .with_connection_name(format!("triggerfish {}/{}", out.gateway.name, out.configuration).into());
-        // The address may hold a password: the error of the library does not.
-        let wrong = |e| Failure::lost("cannot connect", e);
-        let runtime = lapin::runtime::default_runtime().map_err(wrong)?;
-        Connection::connect_uri_with_config(uri, properties, tls, runtime).await.map_err(wrong)
-    }
-
     /// Declares what the document says, binds, and consumes.
     async fn deliveries(&self, connection: &Connection, out: &Outlet) -> lapin::Result<lapin::Consumer> {
         let s = &self.settings;

@@ -10,6 +10,15 @@ use serde_json::{Value, json};
 
 /// Looks at a request's headers and body; true when it is a CloudEvent and the emission has been filled from it.
 pub fn read<'h>(header: impl Fn(&str) -> Option<&'h str>, e: &mut Emission) -> Result<bool, String> {
+    fill(|attribute| header(&format!("ce-{attribute}")).map(decoded), e)
+}
+
+/// An attribute as a header of HTTP and of NATS has it: percent-encoded.
+fn decoded(value: &str) -> String {
+    percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned()
+}
+
+fn fill(attribute: impl Fn(&str) -> Option<String>, e: &mut Emission) -> Result<bool, String> {
     let structured = e.content_type.trim_start().to_ascii_lowercase().starts_with("application/cloudevents+json");
     if structured {
         let v: Value = serde_json::from_slice(&e.data).map_err(|why| format!("the CloudEvent is no JSON: {why}"))?;
@@ -35,17 +44,13 @@ pub fn read<'h>(header: impl Fn(&str) -> Option<&'h str>, e: &mut Emission) -> R
         };
         e.attributes = Attributes { id: Some(id), source: Some(source), kind: Some(kind), subject: text("subject") };
     } else {
-        let text = |k: &str| header(k).map(str::to_owned);
-        if text("ce-id").is_none() || text("ce-specversion").is_none() {
+        let id = attribute("id");
+        if id.is_none() || attribute("specversion").is_none() {
             return Ok(false);
         }
-        e.time = text("ce-time").and_then(|t| t.parse().ok());
-        e.attributes = Attributes {
-            id: text("ce-id"),
-            source: text("ce-source"),
-            kind: text("ce-type"),
-            subject: text("ce-subject"),
-        };
+        e.time = attribute("time").and_then(|t| t.parse().ok());
+        e.attributes =
+            Attributes { id, source: attribute("source"), kind: attribute("type"), subject: attribute("subject") };
     }
     // The pair is unique by the specification.
     e.identity =
@@ -64,13 +69,15 @@ pub fn of_message(e: &mut Emission) {
         e.content_type = STRUCTURED.into();
     }
     let metadata = std::mem::take(&mut e.metadata);
-    let header = |name: &str| {
-        let attribute = name.strip_prefix("ce-")?;
-        PREFIXES.iter().find_map(|p| metadata.get(&format!("{p}{attribute}"))?.first()).map(String::as_str)
+    let attribute = |name: &str| {
+        PREFIXES.iter().find_map(|p| {
+            let value = metadata.get(&format!("{p}{name}"))?.first()?;
+            Some(if *p == "ce-" { decoded(value) } else { value.clone() })
+        })
     };
     let mut as_event = Emission { data: e.data.clone(), content_type: e.content_type.clone(), ..Emission::default() };
     let of_broker = (e.identity.take(), e.time);
-    if let Ok(true) = read(header, &mut as_event) {
+    if let Ok(true) = fill(attribute, &mut as_event) {
         as_event.time = as_event.time.or(of_broker.1);
         *e = Emission { position: e.position.take(), ..as_event };
     } else {

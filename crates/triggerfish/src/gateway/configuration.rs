@@ -2,6 +2,7 @@
 
 use super::cloudevents::Envelope;
 use super::custom::Custom;
+use super::subscriber::{self, Subscriber};
 use super::{Kind, SOURCES, Source};
 use crate::event::Caller;
 use serde_json::{Value, json};
@@ -34,6 +35,8 @@ pub struct Gateway {
     pub bindings: Option<Vec<String>>,
     /// Gateways that get its events.
     pub gateways: Vec<Watcher>,
+    /// Those outside who get its events.
+    pub subscribers: Vec<Outside>,
     /// What it calls the version of its events' type.
     pub version: String,
     /// The form in which events are sent on.
@@ -71,6 +74,10 @@ impl Gateway {
                 l.iter().map(|b| b.get("discriminator").and_then(Value::as_str).unwrap_or("").to_owned()).collect()
             }),
             gateways: Watcher::all(o),
+            subscribers: subscriber::named(o)
+                .into_iter()
+                .map(|(kind, _, settings)| Outside { kind: kind.name, settings })
+                .collect(),
             version: first(&["/spec/version", "/spec/eventVersion"]),
             envelope: Envelope::named(&text("/spec/cloudEvents")).unwrap_or_default(),
             custom: Custom::read(o).unwrap_or_default(),
@@ -117,7 +124,32 @@ pub struct Watcher {
     pub endpoint: String,
 }
 
+/// A subscriber as the object names it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outside {
+    kind: &'static str,
+    settings: Value,
+}
+
+impl Outside {
+    pub fn open(&self) -> Option<Arc<dyn Subscriber>> {
+        let kind = subscriber::KINDS.iter().find(|k| k.name == self.kind)?;
+        (kind.read)(&self.settings).ok()
+    }
+
+    /// The name of its place in the log.
+    pub fn cursor(&self, gateway: &str) -> String {
+        // Keys of a JSON object are sorted: settings that say the same are the same text.
+        format!("gateway/{gateway}/{}:{}", self.kind, node_id(self.kind, &self.settings.to_string()))
+    }
+}
+
 impl Watcher {
+    /// The name of its place in the log.
+    pub fn cursor(&self, gateway: &str) -> String {
+        format!("gateway/{gateway}/{}:{}{}", self.name, self.port, self.endpoint)
+    }
+
     fn all(o: &Value) -> Vec<Self> {
         let list = o.pointer("/spec/watchers/gateways").and_then(Value::as_array);
         let text = |w: &Value, k: &str| match &w[k] {

@@ -18,11 +18,12 @@ pub mod outlet;
 pub mod resource;
 pub mod s3;
 pub mod secret;
+pub mod subscriber;
 pub mod webhook;
 
 pub use admission::admit;
 pub use configuration::{Configuration, Entry, Gateway};
-pub use outlet::{Destination, Emission, Outlet, Progress};
+pub use outlet::{Board, Destination, Emission, Outlet, Progress};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;

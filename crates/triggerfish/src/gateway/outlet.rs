@@ -2,6 +2,7 @@
 
 use super::door::Open;
 use super::{Failure, Gateway};
+use crate::bus::ledger::Write;
 use crate::bus::{Bus, Identity, Refused};
 use crate::event::{Event, Origin};
 use crate::kube_api::Api;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -58,6 +59,27 @@ pub struct Progress {
     /// Milliseconds since 1970; 0: none yet.
     pub last_event: AtomicI64,
     pub repeated: AtomicU64,
+    /// How often it was lost, or could not begin.
+    pub lost: AtomicU64,
+}
+
+/// Configurations by namespace, gateway and name, for those who count.
+#[derive(Default)]
+pub struct Board(Mutex<Vec<([String; 3], Weak<Progress>)>>);
+
+impl Board {
+    pub fn add(&self, gateway: &Gateway, configuration: &str, progress: &Arc<Progress>) {
+        let mut all = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        // What was stopped leaves a place.
+        all.retain(|(_, p)| p.strong_count() > 0);
+        let names = [&gateway.namespace, &gateway.name, configuration].map(str::to_owned);
+        all.push((names, Arc::downgrade(progress)));
+    }
+
+    pub fn all(&self) -> Vec<([String; 3], Arc<Progress>)> {
+        let all = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        all.iter().filter_map(|(names, p)| Some((names.clone(), p.upgrade()?))).collect()
+    }
 }
 
 /// Where events go.
@@ -111,6 +133,13 @@ impl Outlet {
             Destination::Log(bus) => bus.position(&self.key()).map_err(|e| Failure::lost("the event log", e)),
             Destination::Shown(_) => Ok(None),
         }
+    }
+
+    /// Remembers how far this configuration has come, where no event says it.
+    pub async fn keep_position(&self, mark: String) -> Result<(), Failure> {
+        let Destination::Log(bus) = &self.destination else { return Ok(()) };
+        let place = Write::Position { name: self.key(), mark };
+        bus.write(vec![place]).await.map_err(|e| Failure::Lost(format!("the event log: {e:?}")))
     }
 
     /// Stores an event for each discriminator; true when it was known already.

@@ -51,6 +51,8 @@ object! {
         event_source: String,
         /// Who gets the events.
         watchers: Watchers,
+        /// Who gets the events outside of this program, as CloudEvents.
+        subscribers: Subscribers,
         /// The version of CloudEvents that `watchers.gateways` get: 1.0, or for watchers of that age 0.3 or 0.1.
         cloud_events: Text,
         /// The Pod that the original ran; of it the service account counts, and the image's name where nothing else says
@@ -88,6 +90,17 @@ object! {
         bindings: Vec<BindingWatcher>,
         sensors: Vec<SensorWatcher>,
         gateways: Vec<GatewayWatcher>,
+    }
+}
+object! {
+    /// Those outside who get the events: what each needs is told by the document of gateways.
+    Subscribers {
+        /// Addresses, or objects with a `url`.
+        http: Vec<Free>,
+        nats: Vec<Free>,
+        kafka: Vec<Free>,
+        mqtt: Vec<Free>,
+        amqp: Vec<Free>,
     }
 }
 object! {

@@ -2,13 +2,13 @@
 //! writes what became of each into the gateway's status.
 
 use super::doors::Doors;
-use super::forward::{self, Forward};
+use super::forward::{self, Forward, Target as To};
 use super::processors::{self, Processor};
 use super::recorder::Recorder;
 use crate::bus::Bus;
 use crate::follow::{Change, Target, follow};
-use crate::gateway::configuration::{Watcher, entries, node_id};
-use crate::gateway::{Configuration, Destination, Entry, Failure, Gateway, Outlet, Progress, Source};
+use crate::gateway::configuration::{entries, node_id};
+use crate::gateway::{Board, Configuration, Destination, Entry, Failure, Gateway, Outlet, Progress, Source};
 use crate::kube_api::{Api, Clients, path};
 use jiff::Timestamp;
 use ring::digest;
@@ -38,6 +38,7 @@ pub struct Controller {
     pub bus: Arc<Bus>,
     pub doors: Arc<Doors>,
     pub recorder: Arc<Recorder>,
+    pub board: Arc<Board>,
 }
 
 /// What the followers tell the controller.
@@ -59,9 +60,10 @@ struct Known {
     written: Value,
 }
 
-/// A watcher that events are sent on to.
+/// Somebody that events are sent on to.
 struct Forwarding {
-    watcher: Watcher,
+    label: String,
+    cursor: String,
     held_up: Arc<Mutex<String>>,
     task: JoinHandle<()>,
 }
@@ -162,7 +164,7 @@ impl Controller {
         }
         let same_meaning = before.is_some_and(|b| b.means_the_same(&gateway));
         if !same_meaning {
-            self.forget(known.remove(&key), &gateway.gateways).await;
+            self.forget(known.remove(&key), &cursors(&gateway)).await;
         }
         let entry = known.entry(key).or_insert_with(|| Known {
             gateway: Arc::new(gateway.clone()),
@@ -191,25 +193,31 @@ impl Controller {
     }
 
     fn forward(&self, gateway: &Arc<Gateway>, changed: &Arc<Notify>) -> Vec<Forwarding> {
-        let start = |watcher: &Watcher| {
+        let start = |cursor: String, target: To| {
             let held_up = Arc::new(Mutex::new(String::new()));
+            let label = target.label();
             let forward = Forward {
                 bus: self.bus.clone(),
-                doors: self.doors.clone(),
                 gateway: gateway.clone(),
-                watcher: watcher.clone(),
+                target,
+                cursor: cursor.clone(),
                 held_up: held_up.clone(),
                 changed: changed.clone(),
             };
-            Forwarding { watcher: watcher.clone(), held_up, task: tokio::spawn(forward.run()) }
+            Forwarding { label, cursor, held_up, task: tokio::spawn(forward.run()) }
         };
-        gateway.gateways.iter().map(start).collect()
+        let gateways = gateway.gateways.iter().map(|w| (w.cursor(&gateway.uid), To::Gateway(w.clone(), self.doors.clone())));
+        let api = self.clients.as_caller(&gateway.caller());
+        let subscribers = gateway.subscribers.iter().filter_map(|s| {
+            // One that cannot be read was refused when it was applied.
+            Some((s.cursor(&gateway.uid), To::Subscriber(s.open()?, api.clone())))
+        });
+        gateways.chain(subscribers).map(|(cursor, target)| start(cursor, target)).collect()
     }
 
     /// Forgets the places of watchers that went while nothing ran here: the log would keep everything for them.
     async fn drop_stale_cursors(&self, known: &HashMap<Key, Known>) {
-        let watched = |k: &Known| k.gateway.gateways.iter().map(|w| forward::cursor(&k.gateway, w)).collect::<Vec<_>>();
-        let wanted: Vec<String> = known.values().flat_map(watched).collect();
+        let wanted: Vec<String> = known.values().flat_map(|k| cursors(&k.gateway)).collect();
         let names = self.bus.watchers(forward::CURSORS).unwrap_or_default();
         for name in names.iter().filter(|n| !wanted.contains(n)) {
             // It is tried again at the next start.
@@ -218,13 +226,13 @@ impl Controller {
     }
 
     /// Stops all of a gateway. The log keeps nothing more for watchers but those that stay.
-    async fn forget(&self, k: Option<Known>, staying: &[Watcher]) {
+    async fn forget(&self, k: Option<Known>, staying: &[String]) {
         let Some(k) = k else { return };
         for f in k.forwards {
             f.task.abort();
             let _ = f.task.await;
-            if !staying.contains(&f.watcher)
-                && let Err(e) = self.bus.watch(&forward::cursor(&k.gateway, &f.watcher), None).await
+            if !staying.contains(&f.cursor)
+                && let Err(e) = self.bus.watch(&f.cursor, None).await
             {
                 tracing::debug!(?e, "could not forget a watcher's place");
             }
@@ -344,6 +352,7 @@ impl Controller {
     fn start(&self, gateway: &Arc<Gateway>, id: String, c: Configuration, changed: &Arc<Notify>) -> Node {
         let progress = Arc::new(Progress::default());
         let state = Arc::new(Mutex::new(State::now("Initialized", "")));
+        self.board.add(gateway, &c.name, &progress);
         let outlet = Outlet {
             gateway: gateway.clone(),
             configuration: c.name,
@@ -389,6 +398,11 @@ impl Controller {
     }
 }
 
+/// The places in the log of all that a gateway sends on to.
+fn cursors(g: &Gateway) -> Vec<String> {
+    g.gateways.iter().map(|w| w.cursor(&g.uid)).chain(g.subscribers.iter().map(|s| s.cursor(&g.uid))).collect()
+}
+
 /// Runs a source for as long as it is wanted, with pauses that grow while it is lost.
 async fn supervise(source: Arc<dyn Source>, outlet: Outlet, state: Arc<Mutex<State>>, recorder: Arc<Recorder>) {
     let mut pause = PAUSE;
@@ -419,6 +433,7 @@ async fn supervise(source: Arc<dyn Source>, outlet: Outlet, state: Arc<Mutex<Sta
         if !again {
             return;
         }
+        outlet.progress.lost.fetch_add(1, Ordering::Relaxed);
         if was_connected && begun.elapsed() >= STEADY {
             pause = PAUSE;
         }
@@ -476,7 +491,7 @@ fn status(k: &Known) -> Value {
     for f in &k.forwards {
         let why = f.held_up.lock().unwrap_or_else(|e| e.into_inner()).clone();
         if !why.is_empty() && error.is_none() {
-            error = Some(format!("watchers.gateways {}: events wait: {why}", f.watcher.name));
+            error = Some(format!("{}: events wait: {why}", f.label));
         }
     }
     if let Some((why, _)) = &k.processor {

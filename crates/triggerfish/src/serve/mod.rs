@@ -45,6 +45,8 @@ pub struct Options {
     pub manifests: Option<PathBuf>,
     /// Events that may wait for dispatch; none is as many as the disk holds.
     pub queue: Option<u64>,
+    /// How long, how many and how many bytes of events are kept.
+    pub retention: Retention,
     pub workers: usize,
     pub instance_id: String,
     pub invalid_expressions: InvalidExpressions,
@@ -52,6 +54,16 @@ pub struct Options {
     pub without_engine: bool,
     /// How long a stop may take.
     pub grace: Duration,
+}
+
+/// How much of the log is kept.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    pub age: Duration,
+    pub count: u64,
+    pub bytes: Option<u64>,
+    /// Also what a watcher has not had yet may go.
+    pub drop_unread: bool,
 }
 
 /// What becomes of a binding whose expressions do not parse.
@@ -83,7 +95,14 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     let server = ApiServer::open(config, crate::kind::all(admit, crate::gateway::admit, crate::sensors::admit))?;
     let bus = Arc::new(Bus::open(
         &directory.path.join("bus.db"),
-        bus::Options { queue: options.queue, ..bus::Options::default() },
+        bus::Options {
+            queue: options.queue,
+            keep: options.retention.age,
+            keep_count: options.retention.count,
+            keep_bytes: options.retention.bytes,
+            drop_unread: options.retention.drop_unread,
+            ..bus::Options::default()
+        },
     )?);
     let logs = Logs::open(directory.path.join("logs"))
         .map_err(|e| format!("cannot use {}: {e}", directory.path.join("logs").display()))?;
@@ -118,12 +137,14 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         repeats_until: AtomicU64::new(bus.accepted()),
     });
     let pods = pods::Pods::new(&clients, options.engine, directory.path.clone(), logs)?;
+    let board = Arc::new(crate::gateway::Board::default());
     let state = Arc::new(api::State {
         clients: clients.clone(),
         bus: bus.clone(),
         waiting,
         instance_id: options.instance_id.clone(),
         counters: Default::default(),
+        board: board.clone(),
         ready: AtomicBool::new(false),
     });
 
@@ -134,6 +155,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         bus: bus.clone(),
         doors,
         recorder: recorder.clone(),
+        board,
     };
     tokio::spawn(gateways.run());
     let sensors = sensors::Controller {

@@ -56,6 +56,8 @@ impl Peer {
         let mut c = (self.command)();
         // A group of its own: some are scripts that start others.
         c.process_group(0);
+        // What it leaves behind when it is killed is not left in the source.
+        c.current_dir(self.dir.path());
         self.child = Some(c.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         eventually("the broker answers", || TcpStream::connect(("127.0.0.1", self.port)).ok());
     }
@@ -137,6 +139,20 @@ pub fn minio() -> Option<Peer> {
         c.args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}")]).arg(dir.join("data"));
         c.env("HOME", dir).env("MINIO_ROOT_USER", "minioadmin").env("MINIO_ROOT_PASSWORD", "minioadmin");
         c.env("MINIO_BROWSER", "off");
+        c
+    })
+}
+
+/// A stand-in for AWS' S3 and SQS, from the Python environment of `scripts/get-sdk`; what it holds ends with it.
+pub fn moto(sdk: &Path) -> Option<Peer> {
+    let program = sdk.join("bin/moto_server");
+    if !program.is_file() {
+        println!("moto: skipped, scripts/get-sdk has not installed it");
+        return None;
+    }
+    Peer::start("sh", "dash", move |_, port| {
+        let mut c = Command::new(&program);
+        c.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         c
     })
 }

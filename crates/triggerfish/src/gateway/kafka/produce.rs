@@ -18,7 +18,7 @@ const TIMEOUT: i32 = 30_000;
 #[derive(Default, Clone)]
 pub struct Outgoing {
     pub key: Option<String>,
-    pub value: String,
+    pub value: Bytes,
     pub headers: Vec<(String, String)>,
 }
 
@@ -68,7 +68,7 @@ fn record(r: &Outgoing, offset: i64, now: i64) -> Record {
         sequence: NO_SEQUENCE + offset as i32,
         timestamp: now,
         key: r.key.clone().map(Bytes::from),
-        value: Some(Bytes::from(r.value.clone())),
+        value: Some(r.value.clone()),
         headers: r.headers.iter().map(header).collect(),
     }
 }

@@ -57,7 +57,7 @@ async fn fire(f: &Firing<'_>) -> Result<String, Failure> {
     let key = Some(k.partitioning_key).filter(|key| !key.is_empty());
     // Without a key the action's own id spreads records over partitions.
     let spread = key.clone().unwrap_or_else(|| f.id.to_owned());
-    let record = Outgoing { key, value: f.payload(&k.payload)?, headers };
+    let record = Outgoing { key, value: f.payload(&k.payload)?.into(), headers };
     let (partition, offset) = produce(&cluster, &k.topic, k.partition, &spread, &[record], k.compress).await?;
     Ok(format!("produced {}/{partition} at {offset}", k.topic))
 }
