@@ -10,7 +10,8 @@
 
 #![warn(missing_docs)]
 
-use regex::{Regex, RegexBuilder};
+pub use regex::Regex;
+use regex::RegexBuilder;
 
 /// Bytes of a compiled pattern.
 const MAX_COMPILED: usize = 1 << 20;
