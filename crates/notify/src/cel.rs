@@ -96,11 +96,8 @@ impl Expression {
             return Err(format!("failed to parse the CEL expression: it has more than {LONGEST} bytes"));
         }
         let program = environment().compile(text).map_err(|e| fail(e.to_string()))?;
-        let found = program.references();
-        if let Some(unknown) = found.variables().into_iter().find(|v| !v.starts_with('@') && !variables.contains(v) && !NAMESPACES.contains(v)) {
-            return Err(fail(format!("undeclared reference to '{unknown}' (in container '')")));
-        }
-        let made = kind(program.expression(), &mut Vec::new()).map_err(fail)?;
+        let mut bound = variables.iter().map(|v| ((*v).to_owned(), Type::Dyn)).collect();
+        let made = kind(program.expression(), &mut bound).map_err(fail)?;
         Ok((Expression { text: text.to_owned(), program }, made))
     }
 
@@ -198,7 +195,7 @@ const OTHERS: [&str; 31] = [
 ];
 const MORE: [&str; 6] = ["_[?_]", "_?._", "_?_:_", "min", "max", "decode"];
 
-/// The type of an expression. `bound`: variables of macros, and their types.
+/// The type of an expression. `bound`: the variables that there are, and their types.
 fn kind(e: &IdedExpr, bound: &mut Vec<(String, Type)>) -> Result<Type, String> {
     Ok(match &e.expr {
         Expr::Literal(l) => match l {
@@ -210,9 +207,11 @@ fn kind(e: &IdedExpr, bound: &mut Vec<(String, Type)>) -> Result<Type, String> {
             LiteralValue::String(_) => Type::Str,
             LiteralValue::UInt(_) => Type::Uint,
         },
-        Expr::Ident(name) => {
-            bound.iter().rev().find(|(n, _)| n == name).map_or(Type::Dyn, |(_, t)| t.clone())
-        }
+        Expr::Ident(name) => match bound.iter().rev().find(|(n, _)| n == name) {
+            Some((_, known)) => known.clone(),
+            None if name.starts_with('@') || NAMESPACES.contains(&name.as_str()) => Type::Dyn,
+            None => return Err(format!("undeclared reference to '{name}' (in container '')")),
+        },
         Expr::Select(s) => {
             let of = kind(&s.operand, bound)?;
             match (s.test, of) {
@@ -280,6 +279,7 @@ fn called(name: &str, of: &[Type]) -> Result<Type, String> {
         }
     }
     Ok(match name {
+        "reverse" if arg(0) == Type::Dyn => Type::Str,
         "reverse" => arg(0),
         _ if TEXTS.contains(&name) => Type::Str,
         _ if INTS.contains(&name) => Type::Int,

@@ -71,7 +71,7 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     };
     let known = ask(Request::get(builds.text())).await;
     let known = known.map_err(|e| e.at("could not get existing commit status"))?;
-    if known.is_success() && !known.body.is_empty() {
+    if known.status == 200 && !known.body.is_empty() {
         let known = known.json().map_err(|e| e.at("could not get existing commit status"))?;
         let same = known["key"] == key && known["state"] == state;
         if same && known["description"] == description && known["name"] == name {
@@ -80,8 +80,10 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     } else if !known.is_success() && known.status != 404 {
         return Err(known.failure().at("could not get existing commit status"));
     }
-    let status =
-        json!({"key": key, "state": state, "url": c.setup.address, "name": name, "description": description});
+    let mut status = json!({"key": key, "state": state, "url": c.setup.address, "name": name});
+    if !description.is_empty() {
+        status["description"] = json!(description);
+    }
     let answer = ask(Request::post(post_to).json(&status)).await?;
     if answer.is_success() { Ok(()) } else { Err(answer.failure().at("could not update build status")) }
 }

@@ -144,8 +144,7 @@ pub async fn sign_in(c: &Call<'_>, api: &str, who: bool) -> Result<Signed, Failu
             ask(c, at, &proof).await?.json()?["id"].to_string()
         }
     };
-    let at = Request::post(format!("{}/app/installations/{installation}/access_tokens", app.api))
-        .header("Content-Type", "application/json");
+    let at = Request::post(format!("{}/app/installations/{installation}/access_tokens", app.api)).json(&Value::Null);
     let made = ask(c, at, &proof).await?.json()?;
     let token = made["token"].as_str().ok_or_else(|| Failure::never("GitHub gives the App no token"))?;
     Ok(Signed { token: token.to_owned(), login })

@@ -26,10 +26,10 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let mut metadata = n.metadata.clone();
-    for (key, value) in [("severity", &n.severity), ("reason", &n.reason), ("reportingController", &n.controller)] {
-        if !value.is_empty() {
-            metadata.insert(key.into(), value.clone());
-        }
+    metadata.insert("severity".into(), n.severity.clone());
+    metadata.insert("reason".into(), n.reason.clone());
+    if !n.controller.is_empty() {
+        metadata.insert("reportingController".into(), n.controller.clone());
     }
     let mut alert = json!({
         "title": c.title.map_or_else(|| format!("{}: {}", n.title(), n.reason), str::to_owned),

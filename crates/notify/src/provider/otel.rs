@@ -112,14 +112,14 @@ fn check(s: &Setup) -> Result<(), String> {
     place(s).map(drop)
 }
 
-/// Where spans go: over TLS unless the address says otherwise.
+/// Where spans go: over TLS if the address says so.
 fn place(s: &Setup) -> Result<String, String> {
     let url = GoUrl::parse(&s.address).map_err(|why| format!("invalid OTLP endpoint: {why}"))?;
-    let scheme = if url.scheme == "http" { "http" } else { "https" };
+    let scheme = if url.scheme == "https" { "https" } else { "http" };
     if url.host.is_empty() {
         return Err(format!("invalid OTLP endpoint {:?}: it names no host", s.address));
     }
-    let path = if matches!(url.path.as_str(), "" | "/") { PATH.to_owned() } else { crate::go_url::escaped(&url.path) };
+    let path = if url.path.is_empty() { PATH.to_owned() } else { crate::go_url::escaped(&url.path) };
     Ok(format!("{scheme}://{}{path}", url.host))
 }
 
@@ -140,7 +140,8 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     if o.kind == "HelmRepository" {
         return Ok(());
     }
-    let start = n.timestamp.map_or(0, |t| t.as_nanosecond() as u64);
+    let now = jiff::Timestamp::now();
+    let nanoseconds = |t: jiff::Timestamp| t.as_nanosecond() as u64;
     let mut attributes = vec![
         attribute("object.uid", &o.uid),
         attribute("object.kind", &o.kind),
@@ -158,8 +159,8 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
         span_id: uuid::Uuid::new_v4().as_bytes()[..8].to_vec(),
         name: c.title.map_or_else(|| format!("{}: {}/{}", o.kind, o.namespace, o.name), str::to_owned),
         kind: INTERNAL,
-        start_time_unix_nano: start,
-        end_time_unix_nano: jiff::Timestamp::now().as_nanosecond() as u64,
+        start_time_unix_nano: nanoseconds(n.timestamp.unwrap_or(now)),
+        end_time_unix_nano: nanoseconds(now),
         attributes,
         status: Some(status),
         flags: FLAGS,

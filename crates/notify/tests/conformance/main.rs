@@ -7,10 +7,23 @@ mod notifier;
 mod suite;
 mod world;
 
+/// One after the other: they share a world.
+static WORLD: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[test]
-fn what_providers_send() {
-    // One after the other: they share a world.
+fn notifier() {
+    let _alone = WORLD.lock().unwrap_or_else(|e| e.into_inner());
     notifier::notifier();
+}
+
+#[test]
+fn commit_status() {
+    let _alone = WORLD.lock().unwrap_or_else(|e| e.into_inner());
     notifier::commit_status();
+}
+
+#[test]
+fn alert_match() {
+    let _alone = WORLD.lock().unwrap_or_else(|e| e.into_inner());
     alert_match::alert_match();
 }

@@ -22,11 +22,8 @@ pub enum Outcome {
 
 pub fn secrets(v: &Value) -> BTreeMap<String, Secret> {
     let text = |v: &Value| {
-        let mut text = v.as_str().unwrap_or("").to_owned();
-        for (name, value) in &world().secrets {
-            text = text.replace(name, value);
-        }
-        text.into_bytes()
+        let text = v.as_str().unwrap_or("");
+        world().secrets.get(text).map_or(text, String::as_str).as_bytes().to_vec()
     };
     let of = |o: &Value| o.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), text(v))).collect();
     v.as_object().into_iter().flatten().map(|(name, o)| (name.clone(), of(o))).collect()
