@@ -178,7 +178,10 @@ impl Resource {
 /// A kind that the embedding program provides, in the few words that differ from kind to kind.
 pub struct Provided {
     pub group: &'static str,
+    /// The version that objects are stored in.
     pub version: &'static str,
+    /// Versions of the same shape that are served too.
+    pub other_versions: &'static [&'static str],
     pub kind: &'static str,
     pub plural: &'static str,
     pub short_names: &'static [&'static str],
@@ -272,7 +275,12 @@ impl Table {
             entries.resources.insert((r.group.clone(), r.version.clone(), r.plural.clone()), Arc::new(r));
         }
         for p in provided {
+            let others = p.other_versions;
             let r = p.into_resource(&definitions)?;
+            for version in others {
+                let r = Resource { version: (*version).into(), ..r.clone() };
+                entries.resources.insert((r.group.clone(), r.version.clone(), r.plural.clone()), Arc::new(r));
+            }
             entries.resources.insert((r.group.clone(), r.version.clone(), r.plural.clone()), Arc::new(r));
         }
         entries.fixed = entries.resources.values().map(|r| r.key()).collect();

@@ -26,6 +26,8 @@ pub mod kube_api;
 pub mod lookup;
 /// Manifests to objects.
 pub mod manifest;
+/// Notices on their way: what alerts make of them, letters, progress.
+pub mod notices;
 /// Decides what an event starts.
 pub mod route;
 /// Runs Pods as processes or containers.

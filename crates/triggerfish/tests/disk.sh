@@ -3,7 +3,7 @@ set -eu
 triggerfish=$1 hello=$2 dir=$3
 mount -t tmpfs -o size=14m tmpfs "$dir"
 dd if=/dev/zero of="$dir/ballast" bs=1M count=4 2>/dev/null
-"$triggerfish" serve --data-dir "$dir/data" --http-address 127.0.0.1:0 --kube-address 127.0.0.1:0 --without-engine 2>"$dir/../log" &
+"$triggerfish" serve --data-dir "$dir/data" --http-address 127.0.0.1:0 --kube-address 127.0.0.1:0 --notification-address 127.0.0.1:0 --receiver-address 127.0.0.1:0 --without-engine 2>"$dir/../log" &
 server=$!
 trap 'kill $server' EXIT
 until [ -s "$dir/data/http-address" ]; do kill -0 $server; done
@@ -36,4 +36,4 @@ trap - EXIT
 kill -9 $server
 wait $server || true
 mount -o remount,ro "$dir"
-echo "read-only: $("$triggerfish" serve --data-dir "$dir/data" --http-address 127.0.0.1:0 --kube-address 127.0.0.1:0 2>&1)"
+echo "read-only: $("$triggerfish" serve --data-dir "$dir/data" --http-address 127.0.0.1:0 --kube-address 127.0.0.1:0 --notification-address 127.0.0.1:0 --receiver-address 127.0.0.1:0 2>&1)"

@@ -209,6 +209,21 @@ impl Receiver {
         Ok(Proved::default())
     }
 
+    /// Whether the filters let an object through. `seen`: its metadata; `body`: what was posted.
+    pub fn lets(&self, x: &Resource, seen: &Value, body: &Value, claims: &Value) -> Result<bool, String> {
+        for filter in [&self.filter, &x.filter].into_iter().flatten() {
+            let filter = filter.as_ref().map_err(Clone::clone)?;
+            let mut variables = vec![("res", seen), ("req", body)];
+            if self.kind == "generic-oidc" {
+                variables.push(("claims", claims));
+            }
+            if !filter.holds(&variables)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The body as filters see it.
     pub fn body(r: &Incoming, proved: &Proved) -> Result<Value, String> {
         if let Some(v) = &proved.body {

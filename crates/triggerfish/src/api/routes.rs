@@ -138,6 +138,23 @@ fn cleaned(path: &str) -> String {
     format!("/{}{slash}", kept.join("/"))
 }
 
+/// Where a path that is not written plainly leads, for ports that have no other routes.
+pub fn elsewhere(uri: &http::Uri) -> Option<Answer> {
+    let clean = cleaned(uri.path());
+    if clean == uri.path() {
+        return None;
+    }
+    Some(moved(&uri.query().map_or(clean.clone(), |q| format!("{clean}?{q}"))))
+}
+
+pub fn moved(to: &str) -> Answer {
+    let mut r = super::intake::empty(307);
+    if let Ok(v) = to.parse() {
+        r.headers_mut().insert(http::header::LOCATION, v);
+    }
+    r
+}
+
 fn redirect(call: &Call, target: &str) -> Answer {
     let code = if call.method == Method::GET || call.method == Method::HEAD { 301 } else { 307 };
     let mut r = respond(code, "text/html; charset=utf-8", String::new());

@@ -143,6 +143,7 @@ pub fn write(c: &Connection, w: &Write) -> rusqlite::Result<()> {
         Write::Forget { owner } => {
             c.execute("DELETE FROM rounds WHERE owner = ?1", [owner])?;
             c.execute("DELETE FROM actions WHERE owner = ?1 AND state <> 'done'", [owner])?;
+            c.execute("DELETE FROM positions WHERE name = ?1", [owner])?;
         }
     }
     Ok(())
@@ -184,6 +185,37 @@ impl Bus {
         })
     }
 
+    /// The first of what still has to be done for a reader, in its order.
+    pub fn first_waiting(&self, owner: &str, limit: usize) -> Result<Vec<Action>, String> {
+        self.read(|c| {
+            c.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM actions WHERE state = 'waiting' AND owner = ?1 ORDER BY number LIMIT ?2"
+            ))?
+            .query_map(params![owner, limit as i64], action)?
+            .collect()
+        })
+    }
+
+    /// Whose names begin like this, of those for whom something still has to be done.
+    pub fn waiting_owners(&self, prefix: &str) -> Result<Vec<String>, String> {
+        let all: Vec<String> = self.read(|c| {
+            c.prepare_cached("SELECT DISTINCT owner FROM actions WHERE state = 'waiting'")?
+                .query_map([], |r| r.get(0))?
+                .collect()
+        })?;
+        Ok(all.into_iter().filter(|o| o.starts_with(prefix)).collect())
+    }
+
+    /// The newest actions of those whose owners begin like this, in a namespace (empty: in all).
+    pub fn newest_actions(&self, prefix: &str, namespace: &str, state: Option<State>, limit: usize) -> Result<Vec<Action>, String> {
+        let state = state.map_or("", State::name);
+        self.read(|c| {
+            c.prepare_cached(&format!("SELECT {COLUMNS} FROM actions WHERE substr(owner, 1, length(?1)) = ?1 AND (?2 = '' OR namespace = ?2) AND (?3 = '' OR state = ?3) ORDER BY number DESC LIMIT ?4"))?
+                .query_map(params![prefix, namespace, state, limit as i64], action)?
+                .collect()
+        })
+    }
+
     /// What was given up in a namespace (empty: in all), newest first.
     pub fn dead_letters(&self, namespace: &str, limit: usize) -> Result<Vec<Action>, String> {
         self.read(|c| {
@@ -193,11 +225,11 @@ impl Bus {
         })
     }
 
-    /// How much of a reader was given up.
-    pub fn dead_count(&self, owner: &str) -> Result<u64, String> {
+    /// How much of a reader's is in a state.
+    pub fn count(&self, owner: &str, state: State) -> Result<u64, String> {
         self.read(|c| {
-            c.prepare_cached("SELECT count(*) FROM actions WHERE state = 'dead' AND owner = ?1")?
-                .query_row([owner], |r| r.get::<_, i64>(0))
+            c.prepare_cached("SELECT count(*) FROM actions WHERE state = ?2 AND owner = ?1")?
+                .query_row([owner, state.name()], |r| r.get::<_, i64>(0))
         })
         .map(|n| n as u64)
     }

@@ -22,6 +22,21 @@ pub struct Serve {
     /// Where the ports of webhook gateways are opened.
     #[arg(long, env = "TRIGGERFISH_GATEWAY_ADDRESS", default_value = "127.0.0.1", value_name = "IP")]
     gateway_address: std::net::IpAddr,
+    /// Where notices are posted, as to Flux's notification-controller [default: 127.0.0.1:9090, if it is free]
+    #[arg(long, env = "TRIGGERFISH_NOTIFICATION_ADDRESS", value_name = "ADDRESS")]
+    notification_address: Option<String>,
+    /// A file with a token that whoever posts notices has to bear; without it anybody who reaches the port may post.
+    #[arg(long, value_name = "FILE")]
+    notification_token_file: Option<PathBuf>,
+    /// How long a repeat of a notice is refused.
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
+    rate_limit_interval: Duration,
+    /// Where receivers listen [default: 127.0.0.1:9292, if it is free]
+    #[arg(long, env = "TRIGGERFISH_RECEIVER_ADDRESS", value_name = "ADDRESS")]
+    receiver_address: Option<String>,
+    /// Alerts and receivers may only name objects of their own namespace.
+    #[arg(long)]
+    no_cross_namespace_refs: bool,
     /// How containers are run.
     #[arg(long, env = "TRIGGERFISH_RUNTIME", value_enum, default_value = "process")]
     runtime: Engine,
@@ -71,6 +86,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(crate::clock::duration(text)?).map_err(|_| "expected a duration that is not negative".to_owned())
 }
 
+/// A token that stands in a file.
+fn token(file: &std::path::Path) -> Result<String, String> {
+    let fail = |why: &str| format!("--notification-token-file {}: {why}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|e| fail(&e.to_string()))?;
+    let token = text.trim();
+    if token.is_empty() { Err(fail("it is empty")) } else { Ok(token.to_owned()) }
+}
+
 impl Serve {
     pub fn run(self) -> Result<(), String> {
         let filter =
@@ -88,6 +111,13 @@ impl Serve {
             kube_address: self.kube_address,
             http_address: self.http_address,
             gateway_address: self.gateway_address,
+            notifications: serve::Notifications {
+                address: self.notification_address,
+                receivers: self.receiver_address,
+                token: self.notification_token_file.as_deref().map(token).transpose()?,
+                window: self.rate_limit_interval,
+                own_namespace_only: self.no_cross_namespace_refs,
+            },
             engine: self.runtime,
             manifests: self.manifests,
             queue: self.event_operation_queue_size,

@@ -8,6 +8,7 @@ pub fn provided() -> Provided {
     Provided {
         group: GROUP,
         version: VERSION,
+        other_versions: &[],
         kind: "ClusterWorkflowTemplate",
         plural: "clusterworkflowtemplates",
         short_names: &["clusterwftmpl", "cwft"],

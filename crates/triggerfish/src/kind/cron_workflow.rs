@@ -10,6 +10,7 @@ pub fn provided() -> Provided {
     Provided {
         group: GROUP,
         version: VERSION,
+        other_versions: &[],
         kind: "CronWorkflow",
         plural: "cronworkflows",
         short_names: &["cwf", "cronwf"],

@@ -1,9 +1,12 @@
 //! One file per API kind: its fields, its columns, what is wrong with an object of it.
 
+pub mod alert;
 pub mod artifact;
 pub mod cluster_workflow_template;
 pub mod cron_workflow;
 pub mod gateway;
+pub mod provider;
+pub mod receiver;
 pub mod sensor;
 pub mod template;
 pub mod workflow;
@@ -19,18 +22,34 @@ use std::borrow::Cow;
 pub const GROUP: &str = "argoproj.io";
 pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "argoproj.io/v1alpha1";
+/// The group of notifications, and the version that its objects are stored in.
+pub const FLUX_GROUP: &str = "notification.toolkit.fluxcd.io";
+pub const FLUX_VERSION: &str = "v1beta3";
+pub const FLUX_API_VERSION: &str = "notification.toolkit.fluxcd.io/v1beta3";
+
+/// Functions that look at objects before they are stored.
+pub struct Admits {
+    pub binding: Admit,
+    pub gateway: Admit,
+    pub sensor: Admit,
+    pub provider: Admit,
+    pub alert: Admit,
+    pub receiver: Admit,
+}
 
 /// Every kind that this program provides.
-/// The functions look at objects before they are stored.
-pub fn all(admit_binding: Admit, admit_gateway: Admit, admit_sensor: Admit) -> Vec<Provided> {
+pub fn all(admit: &Admits) -> Vec<Provided> {
     vec![
         workflow::provided(),
         workflow_template::provided(),
         cluster_workflow_template::provided(),
         cron_workflow::provided(),
-        workflow_event_binding::provided(admit_binding),
-        gateway::provided(admit_gateway),
-        sensor::provided(admit_sensor),
+        workflow_event_binding::provided(admit.binding),
+        gateway::provided(admit.gateway),
+        sensor::provided(admit.sensor),
+        provider::provided(admit.provider),
+        alert::provided(admit.alert),
+        receiver::provided(admit.receiver),
     ]
 }
 
@@ -46,6 +65,12 @@ macro_rules! object {
     };
 }
 pub(crate) use object;
+
+object! {
+    /// An object of the same namespace.
+    #[schemars(extend("required" = ["name"]))]
+    NameRef { name: String }
+}
 
 /// Free-form JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

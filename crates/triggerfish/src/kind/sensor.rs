@@ -9,6 +9,7 @@ pub fn provided(admit: Admit) -> Provided {
     Provided {
         group: GROUP,
         version: VERSION,
+        other_versions: &[],
         kind: "Sensor",
         plural: "sensors",
         short_names: &["sn"],

@@ -20,6 +20,7 @@ pub fn provided() -> Provided {
     Provided {
         group: GROUP,
         version: VERSION,
+        other_versions: &[],
         kind: "Workflow",
         plural: "workflows",
         short_names: &["wf"],

@@ -11,6 +11,7 @@ pub fn provided(admit: Admit) -> Provided {
     Provided {
         group: GROUP,
         version: VERSION,
+        other_versions: &[],
         kind: "WorkflowEventBinding",
         plural: "workfloweventbindings",
         short_names: &["wfeb"],

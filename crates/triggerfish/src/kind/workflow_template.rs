@@ -9,6 +9,7 @@ pub fn provided() -> Provided {
     Provided {
         group: GROUP,
         version: VERSION,
+        other_versions: &[],
         kind: "WorkflowTemplate",
         plural: "workflowtemplates",
         short_names: &["wftmpl"],

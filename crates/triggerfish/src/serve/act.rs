@@ -124,7 +124,7 @@ impl Acting {
             Ok(all) => all.into_iter().for_each(|a| waiting.add(a)),
             Err(e) => tracing::warn!(sensor = self.sensor.name, error = e, "cannot read what has to be done"),
         }
-        let dead = self.bus.dead_count(&self.sensor.uid).unwrap_or(0);
+        let dead = self.bus.count(&self.sensor.uid, State::Dead).unwrap_or(0);
         self.progress.dead.store(dead, Ordering::Relaxed);
     }
 

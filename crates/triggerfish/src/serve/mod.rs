@@ -3,6 +3,7 @@
 mod act;
 pub mod bindings;
 pub mod directory;
+pub mod deliver;
 pub mod dispatch;
 pub mod doors;
 pub mod forward;
@@ -10,8 +11,11 @@ pub mod gateways;
 pub mod judge;
 pub mod listen;
 mod manifests;
+pub mod notices;
+pub mod outbox;
 pub mod pods;
 mod processors;
+mod receivers;
 pub mod recorder;
 mod sense;
 pub mod sensors;
@@ -41,6 +45,7 @@ pub struct Options {
     pub http_address: String,
     /// Where the ports of webhook gateways are opened.
     pub gateway_address: std::net::IpAddr,
+    pub notifications: Notifications,
     pub engine: Engine,
     pub manifests: Option<PathBuf>,
     /// Events that may wait for dispatch; none is as many as the disk holds.
@@ -54,6 +59,21 @@ pub struct Options {
     pub without_engine: bool,
     /// How long a stop may take.
     pub grace: Duration,
+}
+
+/// How notices come in.
+#[derive(Debug, Clone)]
+pub struct Notifications {
+    /// Where they are posted; none: at the usual port, if it is free.
+    pub address: Option<String>,
+    /// Where receivers listen; none: at the usual port, if it is free.
+    pub receivers: Option<String>,
+    /// What who posts has to bear; none: anybody who reaches the port may.
+    pub token: Option<String>,
+    /// Repeats within this time are refused.
+    pub window: Duration,
+    /// Alerts and receivers may only name objects of their own namespace.
+    pub own_namespace_only: bool,
 }
 
 /// How much of the log is kept.
@@ -75,6 +95,10 @@ pub enum InvalidExpressions {
     Warn,
 }
 
+/// Where notices are posted and where receivers listen, unless told.
+const NOTIFICATIONS: &str = "127.0.0.1:9090";
+const RECEIVERS: &str = "127.0.0.1:9292";
+
 /// Namespaces that exist from the start.
 const NAMESPACES: [&str; 6] = ["default", "kube-system", "kube-public", "argo", "argo-events", "flux-system"];
 
@@ -88,11 +112,18 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
 
     let mut config = Config::new(&directory.path);
     config.product_group = Some(crate::kind::GROUP.into());
-    let admit = match options.invalid_expressions {
-        InvalidExpressions::Refuse => crate::route::admit,
-        InvalidExpressions::Warn => crate::route::admit_with_warnings,
+    let admits = crate::kind::Admits {
+        binding: match options.invalid_expressions {
+            InvalidExpressions::Refuse => crate::route::admit,
+            InvalidExpressions::Warn => crate::route::admit_with_warnings,
+        },
+        gateway: crate::gateway::admit,
+        sensor: crate::sensors::admit,
+        provider: crate::notices::admit_provider,
+        alert: crate::notices::admit_alert,
+        receiver: crate::notices::admit_receiver,
     };
-    let server = ApiServer::open(config, crate::kind::all(admit, crate::gateway::admit, crate::sensors::admit))?;
+    let server = ApiServer::open(config, crate::kind::all(&admits))?;
     let bus = Arc::new(Bus::open(
         &directory.path.join("bus.db"),
         bus::Options {
@@ -115,6 +146,9 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     let tls = listen::tls(server.pki())?;
     let kube_address = kube.local_addr().map_err(|e| e.to_string())?;
     let http_address = http.local_addr().map_err(|e| e.to_string())?;
+    let notices = &options.notifications;
+    let posted = door(&notices.address, NOTIFICATIONS, "--notification-address").await?;
+    let hooked = door(&notices.receivers, RECEIVERS, "--receiver-address").await?;
     let kubeconfig = directory.path.join("kubeconfig");
     let reachable = kube_address.to_string().replace("0.0.0.0", "127.0.0.1");
     apiserver::write_private(
@@ -122,6 +156,11 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         directory::kubeconfig(server.pki(), &format!("https://{reachable}")).as_bytes(),
     )?;
     apiserver::write_private(&directory.path.join("http-address"), http_address.to_string().as_bytes())?;
+    for (name, port) in [("notification-address", &posted), ("receiver-address", &hooked)] {
+        if let Some(at) = port.as_ref().and_then(|p| p.local_addr().ok()) {
+            apiserver::write_private(&directory.path.join(name), at.to_string().as_bytes())?;
+        }
+    }
 
     let live = Arc::new(bindings::Live::of_instance(&options.instance_id));
     let waiting = Arc::new(Waiting::default());
@@ -157,6 +196,32 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         recorder: recorder.clone(),
         board,
     };
+    let network = notify::Network::system();
+    let hooks = Arc::new(crate::notices::Hooks::default());
+    let notifications = notices::Controller {
+        clients: clients.clone(),
+        bus: bus.clone(),
+        recorder: gateways.recorder.clone(),
+        live: Arc::new(notices::Live::new(clients.component("notification-controller"))),
+        board: Arc::new(crate::notices::Board::default()),
+        network: network.clone(),
+        own_namespace_only: options.notifications.own_namespace_only,
+    };
+    tokio::spawn(notifications.run());
+    let receivers = clients.component("receiver-controller");
+    tokio::spawn(receivers::run(receivers.clone(), hooks.clone()));
+    let intake = Arc::new(api::intake::Intake {
+        bus: bus.clone(),
+        window: std::sync::Mutex::new(crate::notices::Window::new(options.notifications.window)),
+        token: options.notifications.token.clone(),
+    });
+    let receivers = Arc::new(api::hooks::Receivers {
+        hooks,
+        bus: bus.clone(),
+        api: receivers,
+        network,
+        own_namespace_only: options.notifications.own_namespace_only,
+    });
     tokio::spawn(gateways.run());
     let sensors = sensors::Controller {
         api: clients.component("sensor-controller"),
@@ -179,7 +244,9 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         let state = state.clone();
         move |request: axum::extract::Request| api::handle(state.clone(), request)
     });
-    let ports = [
+    let intake = axum::Router::new().fallback(move |request: axum::extract::Request| api::intake::handle(intake.clone(), request));
+    let receivers = axum::Router::new().fallback(move |request: axum::extract::Request| api::hooks::handle(receivers.clone(), request));
+    let mut ports = vec![
         tokio::spawn(listen::serve(
             kube,
             Speaks::TlsOnly,
@@ -188,8 +255,20 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
             stopped.clone(),
             options.grace,
         )),
-        tokio::spawn(listen::serve(http, Speaks::PlainAndTls, tls, router, stopped, options.grace)),
+        tokio::spawn(listen::serve(
+            http,
+            Speaks::PlainAndTls,
+            tls.clone(),
+            router,
+            stopped.clone(),
+            options.grace,
+        )),
     ];
+    for (port, router) in [(posted, intake), (hooked, receivers)] {
+        let Some(port) = port else { continue };
+        let served = listen::serve(port, Speaks::PlainAndTls, tls.clone(), router, stopped.clone(), options.grace);
+        ports.push(tokio::spawn(served));
+    }
     state.ready.store(true, Ordering::Relaxed);
     greet(&directory.path, &kubeconfig, &kube_address.to_string(), &http_address.to_string(), fresh);
 
@@ -208,6 +287,20 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A port that was asked for has to be free; the usual one may be somebody else's.
+async fn door(asked: &Option<String>, usual: &str, flag: &str) -> Result<Option<tokio::net::TcpListener>, String> {
+    match asked {
+        Some(address) => listen::bind(address).await.map(Some),
+        None => match listen::bind(usual).await {
+            Ok(port) => Ok(Some(port)),
+            Err(why) => {
+                tracing::warn!("{why}; going on without it: choose another with {flag}");
+                Ok(None)
+            }
+        },
+    }
 }
 
 async fn signalled() {

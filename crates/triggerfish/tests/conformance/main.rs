@@ -8,6 +8,7 @@ mod argo_rest;
 mod cloudevents;
 mod cron;
 mod dispatch;
+mod event_http;
 mod kubectl;
 #[path = "../support/suite.rs"]
 mod suite;

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod peers;
+pub mod sink;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -48,6 +49,10 @@ impl Server {
                 "--http-address",
                 "127.0.0.1:0",
                 "--kube-address",
+                "127.0.0.1:0",
+                "--notification-address",
+                "127.0.0.1:0",
+                "--receiver-address",
                 "127.0.0.1:0",
                 "--log",
                 "warn",

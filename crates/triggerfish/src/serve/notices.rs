@@ -1,0 +1,462 @@
+//! The controller of notifications: follows providers and alerts, starts what delivers, and writes into their status how it goes.
+
+use super::deliver::Delivering;
+use super::outbox::Outbox;
+use super::recorder::Recorder;
+use crate::bus::Bus;
+use crate::bus::ledger::{Action, State, Write};
+use crate::follow::{Change, Target, follow};
+use crate::kind::{FLUX_API_VERSION, FLUX_GROUP, FLUX_VERSION};
+use crate::kube_api::{Api, Clients, path};
+use crate::notices::{Board, OWNERS, owner};
+use base64::Engine;
+use notify::alert::Alerts;
+use notify::{Alert, Network, Provider, Secret, Setup};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+pub use crate::notices::Key;
+
+/// How often what changed reaches the status.
+const STATUS: Duration = Duration::from_millis(500);
+/// Deliveries on their way from the one who writes them to the one who makes them; more wait in the log.
+const HANDED_OVER: usize = 4096;
+/// How long those who read wait for what was just applied.
+const CATCH_UP: Duration = Duration::from_secs(2);
+const PROVIDERS: &str = "providers.notification.toolkit.fluxcd.io";
+const ALERTS: &str = "alerts.notification.toolkit.fluxcd.io";
+
+/// A provider as it is now.
+pub struct Known {
+    pub provider: Provider,
+    pub object: Value,
+}
+
+/// Where deliveries for a provider are handed over.
+#[derive(Clone)]
+pub struct Hand {
+    pub queue: mpsc::Sender<Action>,
+    /// Some were not handed over: they are in the log.
+    pub behind: Arc<AtomicBool>,
+    /// Its object or one of its Secrets changed, or something was left in the log for it.
+    pub changed: Arc<Notify>,
+}
+
+/// The newest providers and alerts, and what the Secrets of providers hold.
+pub struct Live {
+    pub alerts: RwLock<Alerts>,
+    providers: RwLock<HashMap<Key, Arc<Known>>>,
+    hands: RwLock<HashMap<Key, Hand>>,
+    secrets: Mutex<HashMap<Key, Secret>>,
+    /// The newest change of each kind that is known: providers, alerts.
+    seen: [AtomicU64; 2],
+    complete: [AtomicBool; 2],
+    moved: Notify,
+    api: Api,
+}
+
+impl Live {
+    pub fn new(api: Api) -> Self {
+        Live {
+            alerts: RwLock::default(),
+            providers: RwLock::default(),
+            hands: RwLock::default(),
+            secrets: Mutex::default(),
+            seen: Default::default(),
+            complete: Default::default(),
+            moved: Notify::new(),
+            api,
+        }
+    }
+
+    pub fn provider(&self, namespace: &str, name: &str) -> Option<Arc<Known>> {
+        let all = self.providers.read().unwrap_or_else(|e| e.into_inner());
+        all.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    pub fn hand(&self, namespace: &str, name: &str) -> Option<Hand> {
+        let all = self.hands.read().unwrap_or_else(|e| e.into_inner());
+        all.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Whether any alert is about objects of a kind.
+    pub fn mentions(&self, kind: &str) -> bool {
+        self.alerts.read().unwrap_or_else(|e| e.into_inner()).mentions(kind)
+    }
+
+    /// Waits until what was written up to now is known: who applies an alert and then posts expects it to count.
+    pub async fn up_to_date(&self, clients: &Clients) {
+        let wanted = [PROVIDERS, ALERTS].map(|r| clients.server().last_change(r));
+        self.until(|| self.complete.iter().all(|c| c.load(Ordering::Acquire))).await;
+        let newest = || self.seen.iter().zip(wanted).all(|(seen, wanted)| seen.load(Ordering::Acquire) >= wanted);
+        if tokio::time::timeout(CATCH_UP, self.until(newest)).await.is_err() {
+            tracing::warn!("alerts are not up to date; going on with what is known");
+        }
+    }
+
+    async fn until(&self, holds: impl Fn() -> bool) {
+        loop {
+            let moved = self.moved.notified();
+            if holds() {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// What the Secrets of a provider hold now; those that are not there are left out.
+    pub async fn secrets(&self, p: &Provider) -> Result<BTreeMap<String, Secret>, String> {
+        let mut out = BTreeMap::new();
+        for name in p.secrets() {
+            let key = (p.namespace.clone(), name.to_owned());
+            let kept = self.secrets.lock().unwrap_or_else(|e| e.into_inner()).get(&key).cloned();
+            let secret = match kept {
+                Some(s) => s,
+                None => match self.api.get(&path("secrets", &p.namespace, name)).await {
+                    Ok(o) => {
+                        let secret = decoded(&o);
+                        self.secrets.lock().unwrap_or_else(|e| e.into_inner()).insert(key, secret.clone());
+                        secret
+                    }
+                    Err(e) if e.code == 404 => continue,
+                    Err(e) => return Err(format!("the secret {}/{name} cannot be read: {e}", p.namespace)),
+                },
+            };
+            out.insert(name.to_owned(), secret);
+        }
+        Ok(out)
+    }
+}
+
+/// What a Secret holds.
+fn decoded(o: &Value) -> Secret {
+    let decode = |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
+    o["data"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), decode(v))).collect()
+}
+
+pub struct Controller {
+    pub clients: Arc<Clients>,
+    pub bus: Arc<Bus>,
+    pub recorder: Arc<Recorder>,
+    pub live: Arc<Live>,
+    pub board: Arc<Board>,
+    pub network: Network,
+    /// Alerts may only ask for notices about objects of their own namespace.
+    pub own_namespace_only: bool,
+}
+
+/// What was followed.
+enum What {
+    Provider(Change),
+    Alert(Change),
+    Secret(Change),
+}
+
+/// What a status was made of, and what it says.
+struct Shown {
+    object: Value,
+    ready: Result<(), (String, String)>,
+    written: Value,
+    /// Its readiness has to be looked at again.
+    stale: bool,
+}
+
+#[derive(Default)]
+struct Desk {
+    providers: HashMap<Key, Shown>,
+    alerts: HashMap<Key, Shown>,
+    fresh_providers: HashSet<Key>,
+    fresh_alerts: HashSet<Key>,
+    tasks: HashMap<Key, JoinHandle<()>>,
+}
+
+impl Controller {
+    pub async fn run(self) {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let api = self.clients.component("notification-controller");
+        let flux = |plural: &str, kind: &str| Target::of(FLUX_GROUP, FLUX_VERSION, plural, kind);
+        for (target, what) in [
+            (flux("providers", "Provider"), What::Provider as fn(Change) -> What),
+            (flux("alerts", "Alert"), What::Alert),
+            (Target::core("secrets", "Secret"), What::Secret),
+        ] {
+            let tell = tell.clone();
+            // The receiver lives as long as the program.
+            tokio::spawn(follow(api.clone(), target, move |c| drop(tell.send(what(c)))));
+        }
+        let outbox = Outbox {
+            bus: self.bus.clone(),
+            clients: self.clients.clone(),
+            live: self.live.clone(),
+            board: self.board.clone(),
+            recorder: self.recorder.clone(),
+            own_namespace_only: self.own_namespace_only,
+        };
+        tokio::spawn(outbox.run());
+        let mut desk = Desk::default();
+        let mut due = tokio::time::interval(STATUS);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(what) = told.recv() => {
+                    match what {
+                        What::Provider(c) => self.provider(&mut desk, c).await,
+                        What::Alert(c) => self.alert(&mut desk, c).await,
+                        What::Secret(c) => self.secret(&mut desk, c),
+                    }
+                    self.live.moved.notify_waiters();
+                }
+                _ = due.tick() => self.write(&api, &mut desk).await,
+            }
+        }
+    }
+
+    async fn provider(&self, desk: &mut Desk, change: Change) {
+        match change {
+            Change::Restart => desk.fresh_providers.clear(),
+            Change::Applied(o) => {
+                let key = key(&o);
+                desk.fresh_providers.insert(key.clone());
+                self.board.keep_provider(&key.0, &key.1, &o["status"]);
+                let known = Arc::new(Known { provider: Provider::read(&o), object: o.clone() });
+                self.live.providers.write().unwrap_or_else(|e| e.into_inner()).insert(key.clone(), known);
+                let same = desk.providers.get(&key).is_some_and(|s| s.object["spec"] == o["spec"] && s.object["metadata"]["uid"] == o["metadata"]["uid"]);
+                if !same {
+                    self.start(desk, &key);
+                    // What alerts say of themselves depends on it.
+                    desk.alerts.values_mut().for_each(|a| a.stale = true);
+                }
+                remember(&mut desk.providers, &key, o, same);
+                self.advance(0, desk.providers.get(&key).map(|s| &s.object));
+            }
+            Change::Deleted(o) => {
+                self.forget_provider(desk, &key(&o)).await;
+                self.advance(0, Some(&o));
+            }
+            Change::Complete => {
+                let gone: Vec<Key> = desk.providers.keys().filter(|k| !desk.fresh_providers.contains(k)).cloned().collect();
+                for k in gone {
+                    self.forget_provider(desk, &k).await;
+                }
+                // What waits for one that went while nothing ran here.
+                for owner in self.bus.waiting_owners(OWNERS).unwrap_or_default() {
+                    let key = owner.trim_start_matches(OWNERS).split_once('/').map(|(a, b)| (a.to_owned(), b.to_owned()));
+                    if let Some(key) = key.filter(|k| !desk.providers.contains_key(k)) {
+                        self.abandon(&key).await;
+                    }
+                }
+                self.live.complete[0].store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Has what waits for a provider delivered; what is under way already goes on, with what the object says now.
+    fn start(&self, desk: &mut Desk, key: &Key) {
+        if let Some(hand) = self.live.hand(&key.0, &key.1).filter(|_| desk.tasks.contains_key(key)) {
+            hand.changed.notify_one();
+            return;
+        }
+        let (queue, inbox) = mpsc::channel(HANDED_OVER);
+        let hand = Hand { queue, behind: Arc::new(AtomicBool::new(true)), changed: Arc::new(Notify::new()) };
+        self.live.hands.write().unwrap_or_else(|e| e.into_inner()).insert(key.clone(), hand.clone());
+        let delivering = Delivering {
+            key: key.clone(),
+            bus: self.bus.clone(),
+            live: self.live.clone(),
+            board: self.board.clone(),
+            recorder: self.recorder.clone(),
+            network: self.network.clone(),
+            hand,
+        };
+        desk.tasks.insert(key.clone(), tokio::spawn(delivering.run(inbox)));
+    }
+
+    async fn forget_provider(&self, desk: &mut Desk, key: &Key) {
+        desk.providers.remove(key);
+        self.live.providers.write().unwrap_or_else(|e| e.into_inner()).remove(key);
+        self.live.hands.write().unwrap_or_else(|e| e.into_inner()).remove(key);
+        if let Some(task) = desk.tasks.remove(key) {
+            task.abort();
+            let _ = task.await;
+        }
+        self.abandon(key).await;
+        self.board.forget_provider(key);
+        desk.alerts.values_mut().for_each(|a| a.stale = true);
+    }
+
+    /// What waits for a provider that is gone is given up; it can be replayed when there is one again.
+    async fn abandon(&self, key: &Key) {
+        let owner = owner(&key.0, &key.1);
+        loop {
+            let waiting = self.bus.first_waiting(&owner, HANDED_OVER).unwrap_or_default();
+            if waiting.is_empty() {
+                return;
+            }
+            let lines = waiting.into_iter().map(|a| Write::Settle {
+                id: a.id,
+                state: State::Dead,
+                attempts: a.attempts,
+                result: "the provider was deleted".into(),
+            });
+            if let Err(e) = self.bus.write(lines.collect()).await {
+                tracing::warn!(provider = key.1, ?e, "could not give up what waits for a provider that is gone");
+                return;
+            }
+        }
+    }
+
+    async fn alert(&self, desk: &mut Desk, change: Change) {
+        match change {
+            Change::Restart => desk.fresh_alerts.clear(),
+            Change::Applied(o) => {
+                let key = key(&o);
+                desk.fresh_alerts.insert(key.clone());
+                self.board.keep_alert(&key.0, &key.1, &o["status"]);
+                let same = desk.alerts.get(&key).is_some_and(|s| s.object["spec"] == o["spec"] && s.object["metadata"]["uid"] == o["metadata"]["uid"]);
+                if !same {
+                    self.live.alerts.write().unwrap_or_else(|e| e.into_inner()).insert(Alert::read(&o));
+                }
+                remember(&mut desk.alerts, &key, o, same);
+                self.advance(1, desk.alerts.get(&key).map(|s| &s.object));
+            }
+            Change::Deleted(o) => {
+                self.forget_alert(desk, &key(&o)).await;
+                self.advance(1, Some(&o));
+            }
+            Change::Complete => {
+                let gone: Vec<Key> = desk.alerts.keys().filter(|k| !desk.fresh_alerts.contains(k)).cloned().collect();
+                for k in gone {
+                    self.forget_alert(desk, &k).await;
+                }
+                self.live.complete[1].store(true, Ordering::Release);
+            }
+        }
+    }
+
+    async fn forget_alert(&self, desk: &mut Desk, key: &Key) {
+        desk.alerts.remove(key);
+        self.live.alerts.write().unwrap_or_else(|e| e.into_inner()).remove(&key.0, &key.1);
+        self.board.forget_alert(key);
+    }
+
+    fn secret(&self, desk: &mut Desk, change: Change) {
+        match change {
+            Change::Applied(o) | Change::Deleted(o) => {
+                let key = key(&o);
+                self.live.secrets.lock().unwrap_or_else(|e| e.into_inner()).remove(&key);
+                let users: Vec<Key> = desk
+                    .providers
+                    .iter()
+                    .filter(|(k, _)| k.0 == key.0)
+                    .filter(|(k, _)| self.live.provider(&k.0, &k.1).is_some_and(|p| p.provider.secrets().any(|n| n == key.1)))
+                    .map(|(k, _)| k.clone())
+                    .collect();
+                for user in users {
+                    if let Some(s) = desk.providers.get_mut(&user) {
+                        s.stale = true;
+                    }
+                    if let Some(hand) = self.live.hand(&user.0, &user.1) {
+                        hand.changed.notify_one();
+                    }
+                }
+            }
+            // What was missed meanwhile may have changed any of them.
+            Change::Restart => self.live.secrets.lock().unwrap_or_else(|e| e.into_inner()).clear(),
+            Change::Complete => desk.providers.values_mut().for_each(|p| p.stale = true),
+        }
+    }
+
+    /// Remembers how far changes have come.
+    fn advance(&self, kind: usize, o: Option<&Value>) {
+        let version = o.and_then(|o| o["metadata"]["resourceVersion"].as_str()).and_then(|v| v.parse().ok());
+        self.live.seen[kind].fetch_max(version.unwrap_or(0), Ordering::AcqRel);
+    }
+
+    async fn write(&self, api: &Api, desk: &mut Desk) {
+        for (key, shown) in &mut desk.providers {
+            if std::mem::take(&mut shown.stale) {
+                shown.ready = self.usable(key).await;
+            }
+            let names = ["delivered", "failed", "waiting", "dead"];
+            let generation = shown.object["metadata"]["generation"].as_i64().unwrap_or(0);
+            let status = self.board.provider(&key.0, &key.1).status(&shown.ready, generation, &names, &shown.written);
+            put(api, "providers", key, shown, status).await;
+        }
+        for (key, shown) in &mut desk.alerts {
+            if std::mem::take(&mut shown.stale) {
+                shown.ready = self.sound(key);
+            }
+            let names = ["matched", "delivered", "failed", "dead"];
+            let generation = shown.object["metadata"]["generation"].as_i64().unwrap_or(0);
+            let status = self.board.alert(&key.0, &key.1).status(&shown.ready, generation, &names, &shown.written);
+            put(api, "alerts", key, shown, status).await;
+        }
+    }
+
+    /// Whether a provider could be sent with.
+    async fn usable(&self, key: &Key) -> Result<(), (String, String)> {
+        let fail = |why: String| ("ValidationFailed".to_owned(), why);
+        let Some(known) = self.live.provider(&key.0, &key.1) else { return Ok(()) };
+        if known.provider.suspend {
+            return Err(("Suspended".into(), "spec.suspend is true: nothing is sent".into()));
+        }
+        let secrets = self.live.secrets(&known.provider).await.map_err(fail)?;
+        let mut setup = Setup::of(&known.provider, &secrets, &notify::AlertRef::default()).map_err(fail)?;
+        // What is called differently for every notice is checked with a name of our own.
+        setup.commit_status = "status".into();
+        notify::provider::check(&setup).map_err(|why| fail(setup.masked(&why)))?;
+        notify::Http::new(&self.network, &setup).map_err(|why| fail(setup.masked(&why)))?;
+        Ok(())
+    }
+
+    /// Whether an alert can find somebody to tell.
+    fn sound(&self, key: &Key) -> Result<(), (String, String)> {
+        let alerts = self.live.alerts.read().unwrap_or_else(|e| e.into_inner());
+        let Some(a) = alerts.get(&key.0, &key.1) else { return Ok(()) };
+        if a.suspend {
+            return Err(("Suspended".into(), "spec.suspend is true: it asks for nothing".into()));
+        }
+        for t in a.targets() {
+            if self.live.provider(&a.namespace, &t.provider).is_none() {
+                let why = format!("providers.notification.toolkit.fluxcd.io {:?} not found", t.provider);
+                return Err(("ProviderNotFound".into(), why));
+            }
+        }
+        let broken = a.inclusion.iter().chain(&a.exclusion).find_map(|p| p.regex.as_ref().err().map(|why| (p, why)));
+        match broken {
+            Some((p, why)) => Err(("InvalidConfig".into(), format!("{:?} is no regular expression: {why}", p.text))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn remember(all: &mut HashMap<Key, Shown>, key: &Key, o: Value, same: bool) {
+    match all.get_mut(key).filter(|_| same) {
+        Some(shown) => shown.object = o,
+        None => {
+            let written = o["status"].clone();
+            all.insert(key.clone(), Shown { object: o, ready: Ok(()), written, stale: true });
+        }
+    }
+}
+
+async fn put(api: &Api, plural: &str, (namespace, name): &Key, shown: &mut Shown, status: Value) {
+    if status == shown.written {
+        return;
+    }
+    let place = format!("/apis/{FLUX_API_VERSION}/namespaces/{namespace}/{plural}/{name}/status");
+    match api.merge_blindly(&place, &json!({ "status": status })).await {
+        Err(e) if e.code != 404 => tracing::debug!(name, error = %e, "could not write the status of a {plural}"),
+        _ => shown.written = status,
+    }
+}
+
+fn key(o: &Value) -> Key {
+    let text = |k: &str| o["metadata"][k].as_str().unwrap_or("").to_owned();
+    (text("namespace"), text("name"))
+}
