@@ -48,7 +48,7 @@ impl fmt::Display for Unreadable {
 impl Notice {
     /// Reads a body as a Go program does: names in any case, what is unknown left alone, bad bytes replaced.
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
-        let text = lossy(body);
+        let text = whole_escapes(lossy(body));
         let v: Value = serde_json::from_str(&text).map_err(|e| Unreadable(format!("the body is no JSON: {e}")))?;
         Self::from_value(&v)
     }
@@ -98,8 +98,12 @@ impl Notice {
         }
         let when = text(o, "timestamp")?;
         if !when.is_empty() {
-            let at: Timestamp =
-                when.parse().map_err(|_| Unreadable(format!("timestamp: {when:?} is no time of RFC 3339")))?;
+            let wrong = || Unreadable(format!("timestamp: {when:?} is no time of RFC 3339"));
+            // Small letters are allowed by the RFC, and not by Go.
+            if when.contains(['t', 'z', ' ']) {
+                return Err(wrong());
+            }
+            let at: Timestamp = when.parse().map_err(|_| wrong())?;
             // The first second of all is what Go calls no time.
             n.timestamp = Some(at).filter(|t| t.as_second() != GO_ZERO);
         } else if member(o, "timestamp").is_some_and(Value::is_string) {
@@ -236,6 +240,37 @@ fn lossy(bytes: &[u8]) -> String {
         out.push_str(chunk.valid());
         chunk.invalid().iter().for_each(|_| out.push('\u{FFFD}'));
     }
+    out
+}
+
+/// A half of a pair of surrogates that is alone is a replacement, as Go has it.
+fn whole_escapes(text: String) -> String {
+    if !text.contains("\\u") && !text.contains("\\U") {
+        return text;
+    }
+    let unit = |at: usize| -> Option<u32> {
+        let escape = text.get(at..at + 6)?;
+        u32::from_str_radix(escape.strip_prefix("\\u")?, 16).ok()
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(found) = text[at..].find('\\') {
+        out.push_str(&text[at..at + found]);
+        at += found;
+        let low = |u: u32| (0xDC00..0xE000).contains(&u);
+        let (taken, alone) = match unit(at) {
+            Some(u) if (0xD800..0xDC00).contains(&u) => match unit(at + 6) {
+                Some(next) if low(next) => (12, false),
+                _ => (6, true),
+            },
+            Some(u) if low(u) => (6, true),
+            // What follows a backslash may be one, or more than one byte.
+            _ => (1 + text[at + 1..].chars().next().map_or(0, char::len_utf8), false),
+        };
+        out.push_str(if alone { "\\ufffd" } else { &text[at..at + taken] });
+        at += taken;
+    }
+    out.push_str(&text[at..]);
     out
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod bindings;
+mod deliveries;
 mod events;
 mod fields;
 pub mod hooks;

@@ -4,6 +4,8 @@ use super::answer::{Answer, Fault, ok};
 use super::{Call, State};
 use crate::bus::Record;
 use crate::bus::ledger::{self, Action};
+use crate::kind::GROUP;
+use crate::notices::OWNERS;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -37,16 +39,16 @@ pub fn record(r: &Record) -> Value {
 }
 
 fn may_see(state: &State, call: &Call, namespace: &str) -> Result<(), Fault> {
-    may(state, call, "list", "workfloweventbindings", namespace)
+    may(state, call, "list", GROUP, "workfloweventbindings", namespace)
 }
 
-fn may(state: &State, call: &Call, verb: &str, resource: &str, namespace: &str) -> Result<(), Fault> {
+pub fn may(state: &State, call: &Call, verb: &str, group: &str, resource: &str, namespace: &str) -> Result<(), Fault> {
     let c = state.caller(call)?;
     let user = apiserver::User { name: c.name.clone(), uid: c.uid, groups: c.groups, ..Default::default() };
-    if state.clients.server().allowed(&user, verb, crate::kind::GROUP, resource, namespace, "") {
+    if state.clients.server().allowed(&user, verb, group, resource, namespace, "") {
         return Ok(());
     }
-    let what = format!("User {:?} cannot {verb} {resource}.argoproj.io in the namespace {namespace:?}", c.name);
+    let what = format!("User {:?} cannot {verb} {resource}.{group} in the namespace {namespace:?}", c.name);
     Err(Fault::new(403, 7, format!("event records are forbidden: {what}")))
 }
 
@@ -88,6 +90,10 @@ pub fn show(state: &Arc<State>, call: &Call, namespace: &str, id: &str) -> Resul
     if !watchers.is_empty() {
         out["watchers"] = json!(watchers);
     }
+    let deliveries: Vec<Value> = actions.iter().filter(|a| a.owner.starts_with(OWNERS)).map(super::deliveries::shown).collect();
+    if !deliveries.is_empty() {
+        out["deliveries"] = json!(deliveries);
+    }
     Ok(ok(&out))
 }
 
@@ -100,7 +106,7 @@ fn action(a: &Action) -> Value {
 
 /// What was given up, newest first.
 pub fn dead_letters(state: &Arc<State>, call: &Call, namespace: &str) -> Result<Answer, Fault> {
-    may(state, call, "list", "sensors", namespace)?;
+    may(state, call, "list", GROUP, "sensors", namespace)?;
     let found = state.bus.dead_letters(namespace, PAGE).map_err(Fault::internal)?;
     let items: Vec<Value> = found
         .iter()
@@ -116,7 +122,7 @@ pub fn dead_letters(state: &Arc<State>, call: &Call, namespace: &str) -> Result<
 
 /// Has one, or all of a namespace, tried again.
 pub async fn retry(state: &Arc<State>, call: &Call, namespace: &str, id: &str) -> Result<Answer, Fault> {
-    may(state, call, "update", "sensors", namespace)?;
+    may(state, call, "update", GROUP, "sensors", namespace)?;
     let found = if id == "all" {
         state.bus.dead_letters(namespace, PAGE).map_err(Fault::internal)?
     } else {

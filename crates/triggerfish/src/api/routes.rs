@@ -1,7 +1,7 @@
 //! Every path of the façade, in one table.
 
 use super::answer::{Answer, Fault, respond};
-use super::{Call, State, bindings, events, info, metrics, records, templates, webhook, workflows};
+use super::{Call, State, bindings, deliveries, events, info, metrics, records, templates, webhook, workflows};
 use http::Method;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,6 +62,9 @@ pub async fn route(state: Arc<State>, call: Call) -> Result<Answer, Fault> {
         ("GET", ["api", "v1", "event-records", ns, id]) => records::show(&state, &call, ns, id),
         ("GET", ["api", "v1", "dead-letters", ns]) => records::dead_letters(&state, &call, ns),
         ("POST", ["api", "v1", "dead-letters", ns, id, "retry"]) => records::retry(&state, &call, ns, id).await,
+        ("GET", ["api", "v1", "deliveries", ns]) => deliveries::list(&state, &call, ns),
+        ("GET", ["api", "v1", "deliveries", ns, id]) => deliveries::show(&state, &call, ns, id),
+        ("POST", ["api", "v1", "deliveries", ns, id, "replay"]) => deliveries::replay(&state, &call, ns, id).await,
         ("GET", ["api", "v1", "workflow-event-bindings", ns]) => bindings::list(&state, &call, ns).await,
         ("GET", ["api", "v1", "info"]) => info::info(&state, &call),
         ("GET", ["api", "v1", "version"]) => info::version(&state, &call),

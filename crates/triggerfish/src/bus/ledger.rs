@@ -32,6 +32,8 @@ pub enum Write {
     Act(Action),
     /// What became of an action.
     Settle { id: String, state: State, attempts: u32, result: String },
+    /// An action is done with these events.
+    Rewrite { id: String, events: String },
     /// What an event was to it.
     Watched { seq: u64, watcher: String, outcome: Value },
     /// It is gone: nothing of it is kept but what it has done.
@@ -136,6 +138,9 @@ pub fn write(c: &Connection, w: &Write) -> rusqlite::Result<()> {
                 c.prepare_cached("UPDATE actions SET events = '' WHERE id = ?1")?.execute([id])?;
             }
         }
+        Write::Rewrite { id, events } => {
+            c.prepare_cached("UPDATE actions SET events = ?2 WHERE id = ?1")?.execute([id, events])?;
+        }
         Write::Watched { seq, watcher, outcome } => {
             c.prepare_cached("INSERT OR REPLACE INTO watched(seq, watcher, outcome) VALUES(?1, ?2, ?3)")?
                 .execute(params![*seq as i64, watcher, outcome.to_string()])?;
@@ -216,10 +221,10 @@ impl Bus {
         })
     }
 
-    /// What was given up in a namespace (empty: in all), newest first.
+    /// What sensors gave up in a namespace (empty: in all), newest first.
     pub fn dead_letters(&self, namespace: &str, limit: usize) -> Result<Vec<Action>, String> {
         self.read(|c| {
-            c.prepare_cached(&format!("SELECT {COLUMNS} FROM actions WHERE state = 'dead' AND (?1 = '' OR namespace = ?1) ORDER BY number DESC LIMIT ?2"))?
+            c.prepare_cached(&format!("SELECT {COLUMNS} FROM actions WHERE state = 'dead' AND substr(owner, 1, 7) <> 'notify/' AND (?1 = '' OR namespace = ?1) ORDER BY number DESC LIMIT ?2"))?
                 .query_map(params![namespace, limit as i64], action)?
                 .collect()
         })

@@ -88,11 +88,10 @@ impl Resource {
 pub async fn resolve(api: &Api, word: &str) -> Result<Resource, String> {
     let wanted = word.to_lowercase();
     let groups = api.get("/apis").await.map_err(|e| e.message)?;
-    let listed = groups["groups"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|g| g.pointer("/preferredVersion/groupVersion")?.as_str().map(|v| format!("/apis/{v}")));
+    let listed = groups["groups"].as_array().into_iter().flatten();
+    // The preferred version of a group comes first; not every kind is in it.
+    let listed = listed.flat_map(|g| g["versions"].as_array().into_iter().flatten());
+    let listed = listed.filter_map(|v| v["groupVersion"].as_str().map(|v| format!("/apis/{v}")));
     let mut known = Vec::new();
     for root in std::iter::once("/api/v1".to_owned()).chain(listed) {
         let list = api.get(&root).await.map_err(|e| e.message)?;
@@ -109,7 +108,9 @@ pub async fn resolve(api: &Api, word: &str) -> Result<Resource, String> {
             {
                 return Ok(Resource { root, plural: name.to_owned(), namespaced: r["namespaced"] == true });
             }
-            known.push(name.to_owned());
+            if !known.iter().any(|k| k == name) {
+                known.push(name.to_owned());
+            }
         }
     }
     Err(format!("no kind {word:?} is served; there are: {}", known.join(", ")))

@@ -13,6 +13,7 @@ mod get;
 mod hello;
 mod judge;
 mod logs;
+mod notify;
 mod serve;
 mod token;
 mod version;
@@ -57,6 +58,9 @@ enum Command {
     /// Try gateways.
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// Try providers and alerts, and see what was delivered.
+    #[command(subcommand)]
+    Notify(notify::Notify),
     /// Look at this host, its data directory and a running server, and say what is wrong.
     Doctor(doctor::Doctor),
     #[command(hide = true)]
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Event(c) => block(c.run()),
         Command::Expr(c) => block(c.run()),
         Command::Gateway(c) => block(c.run()),
+        Command::Notify(c) => block(c.run()),
         Command::Doctor(c) => block(c.run()),
         Command::Version(c) => block(c.run()),
         Command::Judge => judge::run(),

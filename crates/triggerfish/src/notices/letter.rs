@@ -48,6 +48,11 @@ impl Letter {
         Ok(n)
     }
 
+    /// The same as if it were written now: it has all its time before it again.
+    pub fn again(self) -> Self {
+        Letter { written: jiff::Timestamp::now().as_millisecond(), ..self }
+    }
+
     pub fn alert(&self) -> AlertRef {
         let text = |k: &str| self.alert[k].as_str().unwrap_or("").to_owned();
         AlertRef { namespace: text("namespace"), name: text("name"), uid: text("uid") }

@@ -13,7 +13,7 @@ pub use desk::Window;
 pub use hooks::{Hook, Hooks};
 pub use letter::{Letter, OWNERS, letters, owner};
 pub use progress::{Board, Key, Progress, condition};
-pub use report::{binding, configuration, given_up, workflow};
+pub use report::{complaint, given_up, nodes, workflow};
 
 use crate::event::{Caller, Event, Origin};
 use notify::Notice;

@@ -78,19 +78,36 @@ pub fn workflow(w: &Value) -> Option<Notice> {
     Some(n)
 }
 
-/// A binding that failed for an event.
-pub fn binding(meta: &Value, why: &str) -> Notice {
-    let object = about(crate::kind::API_VERSION, "WorkflowEventBinding", meta);
-    notice(object, true, "DispatchFailed", why.to_owned())
+/// What a Kubernetes Event of ours complains of.
+pub fn complaint(event: &Value) -> Notice {
+    let about_what = &event["involvedObject"];
+    let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
+    let object = about(&text(&about_what["apiVersion"]), &text(&about_what["kind"]), about_what);
+    notice(object, true, &text(&event["reason"]), text(&event["message"]))
 }
 
-/// A configuration of a gateway that broke or recovered.
-pub fn configuration(meta: &Value, name: &str, broken: Option<&str>) -> Notice {
-    let object = about(crate::kind::API_VERSION, "Gateway", meta);
-    match broken {
-        Some(why) => notice(object, true, "ConfigurationFailed", format!("{name}: {why}")),
-        None => notice(object, false, "ConfigurationRunning", format!("{name}: it runs")),
-    }
+/// The nodes of a workflow that have a Pod and have ended since it was `before`; each with its id.
+pub fn nodes(before: Option<&Value>, w: &Value) -> Vec<(String, Notice)> {
+    let all = w.pointer("/status/nodes").and_then(Value::as_object).into_iter().flatten();
+    let phase = |n: &Value| n["phase"].as_str().unwrap_or("").to_owned();
+    let was = |id: &String| before.and_then(|b| b.pointer("/status/nodes")?.get(id)).map(phase).unwrap_or_default();
+    let ended = |(id, n): &(&String, &Value)| {
+        n["type"] == "Pod" && matches!(phase(n).as_str(), "Succeeded" | "Failed" | "Error") && was(id) != phase(n)
+    };
+    let told = all.filter(ended).map(|(id, n)| {
+        let object = Object {
+            kind: "Pod".into(),
+            namespace: w["metadata"]["namespace"].as_str().unwrap_or("").into(),
+            name: id.clone(),
+            api_version: "v1".into(),
+            ..Object::default()
+        };
+        let (phase, said) = (phase(n), n["message"].as_str().unwrap_or(""));
+        let what = format!("{} of workflow {}: {phase}", n["displayName"].as_str().unwrap_or(id), w["metadata"]["name"].as_str().unwrap_or(""));
+        let message = if said.is_empty() { what } else { format!("{what}: {said}") };
+        (id.clone(), notice(object, phase != "Succeeded", &format!("Node{phase}"), message))
+    });
+    told.collect()
 }
 
 /// A delivery that was given up.

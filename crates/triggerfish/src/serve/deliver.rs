@@ -1,11 +1,11 @@
 //! Delivers for one provider: many at once but one after the other for each object, again and again until it is done or given up.
 
-use super::notices::{Hand, Key, Live};
+use super::notices::{Hand, Key, Live, Teller};
 use super::outbox::about_letter;
 use super::recorder::Recorder;
 use crate::bus::Bus;
 use crate::bus::ledger::{Action, State, Write};
-use crate::notices::{Board, Letter, event, given_up, owner};
+use crate::notices::{Board, Letter, given_up, owner};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use notify::provider::{self, Call};
@@ -28,6 +28,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Failures in a row after which a provider is taken for down: it is asked with one delivery at a time.
 const DOWN: u32 = 10;
+/// Failures in a row that are the provider's, and not those of one delivery.
+const STREAK: u32 = 3;
 const LONGEST_PROBE: Duration = Duration::from_secs(15);
 /// For how long a delivery is tried again, if the provider does not say.
 const RETRY_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -239,7 +241,7 @@ impl Delivering {
         let Refused { failure, retry_for } = match outcome {
             Ok(()) => {
                 // Who was down is well again: everything is tried at once.
-                if health.failures >= DOWN {
+                if health.failures >= STREAK {
                     lines.wake(true);
                 }
                 health.failures = 0;
@@ -312,9 +314,6 @@ impl Delivering {
 
     /// A delivery that was given up is told as well, to those who ask about providers.
     async fn tell(&self, id: &str, why: &str) {
-        if !self.live.mentions("Provider") {
-            return;
-        }
         let Ok(Some(a)) = self.bus.action(id) else { return };
         // What is about a provider itself could go round for ever.
         if a.part.starts_with("Provider/") {
@@ -322,9 +321,8 @@ impl Delivering {
         }
         let uid = self.live.provider(&self.key.0, &self.key.1).map(|k| k.provider.uid.clone()).unwrap_or_default();
         let n = given_up(&self.key.0, &self.key.1, &uid, &a.name, &a.part, why);
-        if let Err(e) = self.bus.append(event(&n, "/notifications/deliveries"), Some(format!("given-up/{id}/{}", a.attempts))).await {
-            tracing::warn!(?e, "could not tell that a delivery was given up");
-        }
+        let teller = Teller { bus: self.bus.clone(), live: self.live.clone() };
+        teller.tell(&n, &format!("given-up/{id}/{}", a.attempts)).await;
     }
 }
 

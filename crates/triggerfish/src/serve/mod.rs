@@ -164,7 +164,9 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
 
     let live = Arc::new(bindings::Live::of_instance(&options.instance_id));
     let waiting = Arc::new(Waiting::default());
-    let recorder = Arc::new(recorder::Recorder::start(clients.component("recorder")));
+    let alerts = Arc::new(notices::Live::new(clients.component("notification-controller")));
+    let teller = notices::Teller { bus: bus.clone(), live: alerts.clone() };
+    let recorder = Arc::new(recorder::Recorder::start(clients.component("recorder"), teller.clone()));
     let dispatcher = Arc::new(Dispatcher {
         bus: bus.clone(),
         clients: clients.clone(),
@@ -202,7 +204,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         clients: clients.clone(),
         bus: bus.clone(),
         recorder: gateways.recorder.clone(),
-        live: Arc::new(notices::Live::new(clients.component("notification-controller"))),
+        live: alerts,
         board: Arc::new(crate::notices::Board::default()),
         network: network.clone(),
         own_namespace_only: options.notifications.own_namespace_only,
@@ -234,7 +236,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     tokio::spawn(bindings::run(clients.clone(), live));
     let dispatching = tokio::spawn(dispatcher.run(stopped.clone()));
     if !options.without_engine {
-        tokio::spawn(workflows::Controller::new(&clients).run());
+        tokio::spawn(workflows::Controller::new(&clients, teller).run());
         tokio::spawn(pods.clone().run());
     }
     if let Some(folder) = &options.manifests {

@@ -8,16 +8,16 @@ use crate::bus::ledger::{Action, State, Write};
 use crate::follow::{Change, Target, follow};
 use crate::kind::{FLUX_API_VERSION, FLUX_GROUP, FLUX_VERSION};
 use crate::kube_api::{Api, Clients, path};
-use crate::notices::{Board, OWNERS, owner};
+use crate::notices::{Board, OWNERS, event, owner};
 use base64::Engine;
 use notify::alert::Alerts;
-use notify::{Alert, Network, Provider, Secret, Setup};
+use notify::{Alert, Network, Notice, Provider, Secret, Setup};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify as Signal, mpsc};
 use tokio::task::JoinHandle;
 
 pub use crate::notices::Key;
@@ -44,7 +44,7 @@ pub struct Hand {
     /// Some were not handed over: they are in the log.
     pub behind: Arc<AtomicBool>,
     /// Its object or one of its Secrets changed, or something was left in the log for it.
-    pub changed: Arc<Notify>,
+    pub changed: Arc<Signal>,
 }
 
 /// The newest providers and alerts, and what the Secrets of providers hold.
@@ -56,7 +56,7 @@ pub struct Live {
     /// The newest change of each kind that is known: providers, alerts.
     seen: [AtomicU64; 2],
     complete: [AtomicBool; 2],
-    moved: Notify,
+    moved: Signal,
     api: Api,
 }
 
@@ -69,7 +69,7 @@ impl Live {
             secrets: Mutex::default(),
             seen: Default::default(),
             complete: Default::default(),
-            moved: Notify::new(),
+            moved: Signal::new(),
             api,
         }
     }
@@ -130,6 +130,32 @@ impl Live {
             out.insert(name.to_owned(), secret);
         }
         Ok(out)
+    }
+}
+
+/// Tells what happens here, like any controller: as notices, where alerts ask for them.
+#[derive(Clone)]
+pub struct Teller {
+    pub bus: Arc<Bus>,
+    pub live: Arc<Live>,
+}
+
+impl Teller {
+    /// Whether anybody asks for notices about objects of a kind. Waits until it is known.
+    pub async fn asked(&self, kind: &str) -> bool {
+        self.live.until(|| self.live.complete.iter().all(|c| c.load(Ordering::Acquire))).await;
+        self.live.mentions(kind)
+    }
+
+    /// Tells something once: it is on disk when this returns.
+    pub async fn tell(&self, n: &Notice, cause: &str) {
+        if !self.asked(&n.object.kind).await {
+            return;
+        }
+        while let Err(e) = self.bus.append(event(n, "/notifications/own"), Some(format!("own/{cause}"))).await {
+            tracing::warn!(?e, "cannot write a notice of our own; trying again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 }
 
@@ -262,7 +288,7 @@ impl Controller {
             return;
         }
         let (queue, inbox) = mpsc::channel(HANDED_OVER);
-        let hand = Hand { queue, behind: Arc::new(AtomicBool::new(true)), changed: Arc::new(Notify::new()) };
+        let hand = Hand { queue, behind: Arc::new(AtomicBool::new(true)), changed: Arc::new(Signal::new()) };
         self.live.hands.write().unwrap_or_else(|e| e.into_inner()).insert(key.clone(), hand.clone());
         let delivering = Delivering {
             key: key.clone(),

@@ -1,6 +1,10 @@
-//! Kubernetes Events about what goes wrong, so that `kubectl describe` tells it.
+//! Kubernetes Events about what goes wrong, so that `kubectl describe` tells it; the same about objects of ours is a notice, for
+//! alerts that ask for it.
 
+use super::notices::Teller;
+use crate::kind::{FLUX_API_VERSION, GROUP};
 use crate::kube_api::{Api, Refusal, path};
+use crate::notices::complaint;
 use crate::route::Binding;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -22,11 +26,16 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn start(api: Api) -> Self {
+    pub fn start(api: Api, teller: Teller) -> Self {
         let (queue, mut inbox) = mpsc::channel::<Value>(QUEUE);
         tokio::spawn(async move {
             let mut written = HashMap::new();
             while let Some(o) = inbox.recv().await {
+                // What alerts have to complain of would be told by alerts.
+                if o["involvedObject"]["apiVersion"].as_str().is_some_and(|v| v.starts_with(GROUP)) {
+                    let uid = o["metadata"]["name"].as_str().unwrap_or("");
+                    teller.tell(&complaint(&o), &format!("recorder/{uid}")).await;
+                }
                 if let Err(e) = write(&api, &mut written, o).await {
                     tracing::debug!(error = %e, "could not write a Kubernetes Event");
                 }
@@ -59,7 +68,12 @@ impl Recorder {
         if !self.may(&text("uid")) {
             return;
         }
-        let component = if about["kind"] == "Gateway" { "gateway-controller" } else { "workflow-controller" };
+        let component = match about["kind"].as_str() {
+            _ if about["apiVersion"] == FLUX_API_VERSION => "notification-controller",
+            Some("Gateway") => "gateway-controller",
+            Some("Sensor") => "sensor-controller",
+            _ => "workflow-controller",
+        };
         let now = crate::clock::now_text();
         let suffix = uuid::Uuid::new_v4().simple().to_string();
         let o = json!({

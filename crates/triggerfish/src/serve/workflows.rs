@@ -1,7 +1,9 @@
 //! The workflow controller: plans each workflow when it or one of its Pods changes, or when its time has come.
 
+use super::notices::Teller;
 use crate::follow::{Change, Target, follow};
 use crate::kube_api::{Api, Clients, path};
+use crate::notices;
 use crate::workflow::{self, Command, POD_LABEL, PodFact, Stored};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -36,6 +38,7 @@ enum Written {
 
 pub struct Controller {
     api: Api,
+    teller: Teller,
     known: Mutex<HashMap<Key, Entry>>,
     slots: Arc<Semaphore>,
     /// Every unfinished workflow is known: Pods of others are of no interest.
@@ -43,8 +46,9 @@ pub struct Controller {
 }
 
 impl Controller {
-    pub fn new(clients: &Clients) -> Arc<Self> {
+    pub fn new(clients: &Clients, teller: Teller) -> Arc<Self> {
         Arc::new(Self {
+            teller,
             api: clients.component("workflow-controller"),
             known: Mutex::default(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
@@ -201,6 +205,10 @@ impl Controller {
             }
             Ok::<(), String>(())
         };
+        // What ended is told before it is written: a crash in between tells it once.
+        if let Some(new) = &plan.workflow {
+            self.tell(&w, new).await;
+        }
         let (written, done) = tokio::join!(self.write(key, plan.workflow), commands);
         if let Err(e) = done {
             tracing::warn!(workflow = key.1, error = %e, "a command of a workflow failed; trying again");
@@ -236,6 +244,19 @@ impl Controller {
                 tracing::warn!(workflow = key.1, error = %e, "cannot write a workflow's status; trying again");
                 Written::Failed
             }
+        }
+    }
+
+    /// Tells how a workflow and its nodes ended, to those who ask.
+    async fn tell(&self, before: &Value, w: &Value) {
+        let uid = w["metadata"]["uid"].as_str().unwrap_or("");
+        if self.teller.asked("Pod").await {
+            for (id, n) in notices::nodes(Some(before), w) {
+                self.teller.tell(&n, &format!("node/{uid}/{id}/{}", n.reason)).await;
+            }
+        }
+        if let Some(n) = notices::workflow(w) {
+            self.teller.tell(&n, &format!("workflow/{uid}/{}", n.reason)).await;
         }
     }
 
@@ -282,6 +303,7 @@ impl Controller {
         let patch = json!({"metadata": {"labels": {"workflows.argoproj.io/phase": "Error", workflow::COMPLETED: "true"}},
             "status": {"phase": "Error", "message": message, "finishedAt": now, "nodes": {&key.1: {"phase": "Error", "message": message, "finishedAt": now}}}});
         let done = self.api.merge(&path("workflows", &key.0, &key.1), &patch).await.map_err(|e| e.message)?;
+        self.tell(&Value::Null, &done).await;
         self.remember(key, done);
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 mod custom;
 mod gateways;
+mod notifications;
 mod outward;
 mod sensors;
 #[path = "../support/mod.rs"]
