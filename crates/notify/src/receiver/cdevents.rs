@@ -46,16 +46,21 @@ pub fn check(body: &[u8]) -> Result<(), String> {
             return fail(format!("unknown event type {kind}"));
         }
     }
+    // Without any subject it is one of an event that has none.
+    let subject = v.get("subject").is_some();
     for place in ["/context/id", "/context/source", "/context/version", "/subject/id"] {
-        if text(place).is_empty() {
+        if text(place).is_empty() && (subject || !place.starts_with("/subject")) {
             return fail(format!("at '{place}': expected a text that is not empty"));
         }
     }
     if text("/context/timestamp").parse::<jiff::Timestamp>().is_err() {
         return fail("at '/context/timestamp': it is no time of RFC 3339".into());
     }
-    if !v.pointer("/subject/content").is_some_and(Value::is_object) {
+    if subject && !v.pointer("/subject/content").is_some_and(Value::is_object) {
         return fail("at '/subject/content': expected an object".into());
+    }
+    if kind.starts_with("dev.cdevents.incident.") && subject && !text("/subject/content/artifactId").starts_with("pkg:") {
+        return fail("at '/subject/content/artifactId': it is no package URL".into());
     }
     Ok(())
 }

@@ -94,7 +94,7 @@ impl Token {
 const SKEW: i64 = 300;
 
 fn bearer<'r>(r: &'r Incoming) -> Option<&'r str> {
-    r.header("authorization")?.strip_prefix("Bearer ").filter(|t| !t.is_empty())
+    r.header("authorization")?.strip_prefix("Bearer ").map(str::trim).filter(|t| !t.is_empty())
 }
 
 async fn fetch(network: &Network, url: &str) -> Result<Value, String> {

@@ -3,6 +3,7 @@
 
 mod alert_match;
 mod notifier;
+mod receiver;
 #[path = "../../../triggerfish/tests/support/suite.rs"]
 mod suite;
 mod world;
@@ -26,4 +27,10 @@ fn commit_status() {
 fn alert_match() {
     let _alone = WORLD.lock().unwrap_or_else(|e| e.into_inner());
     alert_match::alert_match();
+}
+
+#[test]
+fn receiver() {
+    let _alone = WORLD.lock().unwrap_or_else(|e| e.into_inner());
+    receiver::receiver();
 }

@@ -116,7 +116,7 @@ impl reqwest::dns::Resolve for Here {
     }
 }
 
-fn openssl(arguments: &[&str], input: &str) -> String {
+pub fn openssl(arguments: &[&str], input: &str) -> String {
     use std::io::Write;
     let mut c = std::process::Command::new("openssl");
     c.args(arguments).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());

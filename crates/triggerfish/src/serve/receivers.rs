@@ -74,13 +74,11 @@ fn forget(hooks: &Hooks, known: &mut HashMap<Key, Known>, key: &Key) {
 async fn place(api: &Api, hooks: &Hooks, known: &mut HashMap<Key, Known>, o: Value) {
     let r = Receiver::read(&o);
     let found = token(api, &r).await;
-    let (path, closed, reason) = match (&found, r.mistake()) {
-        (_, Some(why)) => (String::new(), Some(why), "InvalidCELExpression"),
-        (Err(why), _) => (String::new(), Some(why.clone()), "TokenNotFound"),
-        (Ok(token), None) => {
-            let closed = r.suspend.then(|| "it is suspended".to_owned());
-            (webhook_path(token, &r.name, &r.namespace), closed, "Suspended")
-        }
+    let path = found.as_ref().map_or_else(|_| String::new(), |token| webhook_path(token, &r.name, &r.namespace));
+    let (closed, reason) = match (found, r.mistake()) {
+        (Err(why), _) => (Some(why), "TokenNotFound"),
+        (_, Some(why)) => (Some(why), "InvalidCELExpression"),
+        _ => (r.suspend.then(|| "it is suspended".to_owned()), "Suspended"),
     };
     if let Some(before) = known.get(&key(&o)).filter(|k| k.path != path) {
         hooks.shut(&before.path);
