@@ -10,6 +10,7 @@ mod footprint;
 mod gateways;
 mod http;
 mod latency;
+mod notify;
 #[path = "../../triggerfish/tests/support/peers.rs"]
 mod peers;
 mod server;
@@ -65,6 +66,18 @@ enum What {
         #[arg(long)]
         configurations: Option<usize>,
     },
+    /// Notices accepted and delivered; with --chaos, under fire.
+    Notify {
+        /// Kill the server at random while endpoints fail and vanish, instead of measuring rates.
+        #[arg(long)]
+        chaos: bool,
+        /// Events.
+        #[arg(long, default_value_t = 10_000)]
+        events: usize,
+        /// Alerts of which one matches.
+        #[arg(long, default_value_t = 10_000)]
+        alerts: usize,
+    },
     /// Start to ready, idle memory, size of the program.
     Footprint,
     /// The floor for events alone: a server that answers without disk. Started by `events`.
@@ -82,6 +95,8 @@ fn main() {
         What::Gateways { configurations: Some(n), .. } => gateways::many(n),
         What::Gateways { chaos: true, messages, sources, .. } => gateways::chaos(&sources, messages),
         What::Gateways { messages, sources, .. } => gateways::rates(&sources, messages),
+        What::Notify { chaos: true, events, .. } => notify::chaos(events),
+        What::Notify { events, alerts, .. } => notify::run(events, alerts),
         What::Footprint => footprint::run(),
         What::Echo => floor::echo(),
     }

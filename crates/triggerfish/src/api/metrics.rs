@@ -3,6 +3,7 @@
 use super::answer::{Answer, Fault, respond};
 use super::{Call, State};
 use crate::gateway::Progress;
+use crate::notices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,6 +50,7 @@ pub fn metrics(state: &Arc<State>, call: &Call) -> Result<Answer, Fault> {
         out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"));
     }
     configurations(state, &mut out);
+    providers(state, &mut out);
     Ok(respond(200, "text/plain; version=0.0.4; charset=utf-8", out))
 }
 
@@ -86,6 +88,30 @@ fn configurations(state: &State, out: &mut String) {
                 label(configuration),
                 figure(p)
             ));
+        }
+    }
+}
+
+/// One line of a provider's figure.
+type Delivered = fn(&notices::Progress) -> u64;
+
+/// Figures of providers.
+const DELIVERIES: [(&str, &str, &str, Delivered); 5] = [
+    ("triggerfish_notify_delivered_total", "counter", "Deliveries that went well.", |p| p.delivered.load(Ordering::Relaxed)),
+    ("triggerfish_notify_failed_total", "counter", "Tries that failed.", |p| p.failed.load(Ordering::Relaxed)),
+    ("triggerfish_notify_unsure_total", "counter", "Tries whose answer was lost: what was sent may come twice.", |p| {
+        p.unsure.load(Ordering::Relaxed)
+    }),
+    ("triggerfish_notify_waiting", "gauge", "Deliveries that are still to be made.", |p| p.waiting.load(Ordering::Relaxed)),
+    ("triggerfish_notify_dead", "gauge", "Deliveries that were given up.", |p| p.dead.load(Ordering::Relaxed)),
+];
+
+fn providers(state: &State, out: &mut String) {
+    let all = state.notices.all();
+    for (name, kind, help, figure) in DELIVERIES {
+        out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for ((namespace, provider), p) in &all {
+            out.push_str(&format!("{name}{{namespace={},provider={}}} {}\n", label(namespace), label(provider), figure(p)));
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct State {
     pub counters: Counters,
     /// The configurations of gateways.
     pub board: Arc<Board>,
+    /// Providers and alerts.
+    pub notices: Arc<crate::notices::Board>,
     pub ready: std::sync::atomic::AtomicBool,
 }
 

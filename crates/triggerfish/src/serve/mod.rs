@@ -179,6 +179,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     });
     let pods = pods::Pods::new(&clients, options.engine, directory.path.clone(), logs)?;
     let board = Arc::new(crate::gateway::Board::default());
+    let told = Arc::new(crate::notices::Board::default());
     let state = Arc::new(api::State {
         clients: clients.clone(),
         bus: bus.clone(),
@@ -186,6 +187,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         instance_id: options.instance_id.clone(),
         counters: Default::default(),
         board: board.clone(),
+        notices: told.clone(),
         ready: AtomicBool::new(false),
     });
 
@@ -205,7 +207,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         bus: bus.clone(),
         recorder: gateways.recorder.clone(),
         live: alerts,
-        board: Arc::new(crate::notices::Board::default()),
+        board: told,
         network: network.clone(),
         own_namespace_only: options.notifications.own_namespace_only,
     };
