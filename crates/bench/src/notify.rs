@@ -220,7 +220,8 @@ pub fn chaos(events: usize) {
             server = Server::start(&dir, &["--without-engine"]);
             connection = Connection::open(&intake(&server), "", "/").expect("it connects");
             // Somewhere between half a second and two and a half.
-            next_kill = begun.elapsed() + Duration::from_millis(500 + u64::from(std::process::id().wrapping_mul(kills * 2_654_435) % 2000));
+            next_kill = begun.elapsed()
+                + Duration::from_millis(500 + u64::from(std::process::id().wrapping_mul(kills * 2_654_435) % 2000));
         }
         match connection.post(&event(i % 1000, &format!("chaos {i}"))) {
             Ok((202, _)) => {

@@ -158,17 +158,15 @@ fn said(e: &ExecutionError) -> String {
 }
 
 fn add_functions(context: &mut Context) -> Result<(), String> {
-    let optional = |v: Option<&Cel>| {
-        Cel::Opaque(Arc::new(v.map_or_else(OptionalValue::none, |v| OptionalValue::of(v.clone()))))
-    };
+    let optional =
+        |v: Option<&Cel>| Cel::Opaque(Arc::new(v.map_or_else(OptionalValue::none, |v| OptionalValue::of(v.clone()))));
     let added = context.add_function("first", move |This(l): This<Arc<Vec<Cel>>>| optional(l.first()));
     added.map_err(|e| format!("{e:?}"))?;
     let added = context.add_function("last", move |This(l): This<Arc<Vec<Cel>>>| optional(l.last()));
     added.map_err(|e| format!("{e:?}"))?;
     let contains = |a: Arc<Vec<Cel>>, b: Arc<Vec<Cel>>| b.iter().all(|v| a.contains(v));
-    let equivalent = |a: Arc<Vec<Cel>>, b: Arc<Vec<Cel>>| {
-        b.iter().all(|v| a.contains(v)) && a.iter().all(|v| b.contains(v))
-    };
+    let equivalent =
+        |a: Arc<Vec<Cel>>, b: Arc<Vec<Cel>>| b.iter().all(|v| a.contains(v)) && a.iter().all(|v| b.contains(v));
     let intersects = |a: Arc<Vec<Cel>>, b: Arc<Vec<Cel>>| b.iter().any(|v| a.contains(v));
     context.add_function("sets.contains", contains).map_err(|e| format!("{e:?}"))?;
     context.add_function("sets.equivalent", equivalent).map_err(|e| format!("{e:?}"))?;
@@ -179,19 +177,78 @@ fn add_functions(context: &mut Context) -> Result<(), String> {
 const NAMESPACES: [&str; 6] = ["optional", "sets", "strings", "base64", "lists", "cel"];
 /// Functions of these names give text.
 const TEXTS: [&str; 15] = [
-    "string", "lowerAscii", "upperAscii", "replace", "substring", "charAt", "join", "format", "trim", "quote",
-    "strings.quote", "getFullYearText", "base64.encode", "encode", "type",
+    "string",
+    "lowerAscii",
+    "upperAscii",
+    "replace",
+    "substring",
+    "charAt",
+    "join",
+    "format",
+    "trim",
+    "quote",
+    "strings.quote",
+    "getFullYearText",
+    "base64.encode",
+    "encode",
+    "type",
 ];
 const INTS: [&str; 7] = ["int", "size", "indexOf", "lastIndexOf", "getFullYear", "getMonth", "getDate"];
 const BOOLS: [&str; 20] = [
-    "bool", "startsWith", "endsWith", "contains", "matches", "hasValue", "_==_", "_!=_", "_>=_", "_<=_", "_>_", "_<_", "_&&_",
-    "_||_", "!_", "@in", "@not_strictly_false", "sets.contains", "sets.equivalent", "sets.intersects",
+    "bool",
+    "startsWith",
+    "endsWith",
+    "contains",
+    "matches",
+    "hasValue",
+    "_==_",
+    "_!=_",
+    "_>=_",
+    "_<=_",
+    "_>_",
+    "_<_",
+    "_&&_",
+    "_||_",
+    "!_",
+    "@in",
+    "@not_strictly_false",
+    "sets.contains",
+    "sets.equivalent",
+    "sets.intersects",
 ];
 /// Names of macros and functions that there are besides.
 const OTHERS: [&str; 31] = [
-    "uint", "double", "bytes", "dyn", "duration", "timestamp", "first", "last", "value", "orValue", "or", "split", "reverse",
-    "sort", "distinct", "flatten", "slice", "optional.of", "optional.none", "optional.ofNonZeroValue", "of", "none",
-    "ofNonZeroValue", "_+_", "_-_", "_*_", "_/_", "_%_", "-_", "_[_]", "base64.decode",
+    "uint",
+    "double",
+    "bytes",
+    "dyn",
+    "duration",
+    "timestamp",
+    "first",
+    "last",
+    "value",
+    "orValue",
+    "or",
+    "split",
+    "reverse",
+    "sort",
+    "distinct",
+    "flatten",
+    "slice",
+    "optional.of",
+    "optional.none",
+    "optional.ofNonZeroValue",
+    "of",
+    "none",
+    "ofNonZeroValue",
+    "_+_",
+    "_-_",
+    "_*_",
+    "_/_",
+    "_%_",
+    "-_",
+    "_[_]",
+    "base64.decode",
 ];
 const MORE: [&str; 6] = ["_[?_]", "_?._", "_?_:_", "min", "max", "decode"];
 
@@ -252,7 +309,8 @@ fn kind(e: &IdedExpr, bound: &mut Vec<(String, Type)>) -> Result<Type, String> {
             let name = c.func_name.as_str();
             let mut of = Vec::new();
             // What stands before a function may be part of its name.
-            let space = c.target.as_ref().filter(|t| matches!(&t.expr, Expr::Ident(n) if NAMESPACES.contains(&n.as_str())));
+            let space =
+                c.target.as_ref().filter(|t| matches!(&t.expr, Expr::Ident(n) if NAMESPACES.contains(&n.as_str())));
             if let Some(target) = c.target.as_ref().filter(|_| space.is_none()) {
                 of.push(kind(target, bound)?);
             }
@@ -266,7 +324,8 @@ fn kind(e: &IdedExpr, bound: &mut Vec<(String, Type)>) -> Result<Type, String> {
 
 fn called(name: &str, of: &[Type]) -> Result<Type, String> {
     let arg = |i: usize| of.get(i).cloned().unwrap_or(Type::Dyn);
-    let known = [&TEXTS[..], &INTS, &BOOLS, &OTHERS, &MORE].iter().any(|names| names.contains(&name)) || name.starts_with('@');
+    let known =
+        [&TEXTS[..], &INTS, &BOOLS, &OTHERS, &MORE].iter().any(|names| names.contains(&name)) || name.starts_with('@');
     if !known {
         return Err(format!("undeclared reference to '{name}' (in container '')"));
     }

@@ -136,8 +136,7 @@ fn scheme(raw: &str) -> Result<(&str, &str), String> {
 
 fn check_host(host: &str) -> Result<(), String> {
     let port = |text: &str| -> Result<(), String> {
-        let valid =
-            text.is_empty() || text.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+        let valid = text.is_empty() || text.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
         if valid { Ok(()) } else { Err(format!("invalid port {text:?} after host")) }
     };
     if host.starts_with('[') {

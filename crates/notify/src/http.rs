@@ -81,7 +81,13 @@ impl Network {
     ) -> Self {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(roots);
-        Network { resolver: Some(resolver), lookup: Some(lookup), roots: Arc::new(store), clients: Arc::default(), known: Arc::default() }
+        Network {
+            resolver: Some(resolver),
+            lookup: Some(lookup),
+            roots: Arc::new(store),
+            clients: Arc::default(),
+            known: Arc::default(),
+        }
     }
 
     /// A client with a provider's certificates and proxy: the same as before where they are the same, so that connections are
@@ -144,7 +150,9 @@ impl Network {
         let Some((cert, key)) = own.and_then(|t| t.identity.as_ref()) else { return Ok(config.with_no_client_auth()) };
         let wrong = |_| "failed to parse TLS certificate or key".to_owned();
         let key = PrivateKeyDer::from_pem_slice(key).map_err(wrong)?;
-        config.with_client_auth_cert(certificates(cert)?, key).map_err(|_| wrong(rustls::pki_types::pem::Error::NoItemsFound))
+        config
+            .with_client_auth_cert(certificates(cert)?, key)
+            .map_err(|_| wrong(rustls::pki_types::pem::Error::NoItemsFound))
     }
 }
 
@@ -220,8 +228,9 @@ impl Answer {
     }
 
     pub fn json(&self) -> Result<serde_json::Value, Failure> {
-        serde_json::from_slice(&self.body).map_err(|e| {
-            Failure { status: Some(self.status), ..Failure::never(format!("the answer is no JSON: {e}: {}", self.told())) }
+        serde_json::from_slice(&self.body).map_err(|e| Failure {
+            status: Some(self.status),
+            ..Failure::never(format!("the answer is no JSON: {e}: {}", self.told()))
         })
     }
 
@@ -302,10 +311,7 @@ impl Http {
             let whole = matches!(answer.status, 307 | 308) || matches!(r.method, Method::GET | Method::HEAD);
             if !whole {
                 // A client that follows asks the other place for a page, and nothing is delivered.
-                let why = format!(
-                    "it answers {} and names another place: give that one as the address",
-                    answer.status
-                );
+                let why = format!("it answers {} and names another place: give that one as the address", answer.status);
                 return Err(Failure { status: Some(answer.status), ..Failure::never(why) });
             }
             let wrong = || Failure::never("it names another place that is no address");
@@ -313,9 +319,8 @@ impl Http {
             let to = from.join(place).map_err(|_| wrong())?;
             if to.host_str() != from.host_str() || to.scheme() != from.scheme() {
                 // What proves who we are is for the first place alone.
-                r.headers.retain(|(name, _)| {
-                    ["content-type", "accept"].iter().any(|kept| name.eq_ignore_ascii_case(kept))
-                });
+                r.headers
+                    .retain(|(name, _)| ["content-type", "accept"].iter().any(|kept| name.eq_ignore_ascii_case(kept)));
             }
             r.url = to.to_string();
         }
@@ -332,7 +337,8 @@ impl Http {
     }
 
     async fn exchange(&self, r: &Request) -> Result<Answer, Failure> {
-        let mut url = reqwest::Url::parse(&r.url).map_err(|e| Failure::never(format!("the address cannot be used: {e}")))?;
+        let mut url =
+            reqwest::Url::parse(&r.url).map_err(|e| Failure::never(format!("the address cannot be used: {e}")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Failure::never(format!("unsupported protocol scheme {:?}", url.scheme())));
         }

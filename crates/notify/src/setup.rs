@@ -301,7 +301,9 @@ fn private_parts(address: &str) -> Vec<String> {
 
 fn headers(text: &str) -> Result<BTreeMap<String, String>, String> {
     let wrong = |what: &str| {
-        format!("failed to read headers from secret: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {what}")
+        format!(
+            "failed to read headers from secret: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {what}"
+        )
     };
     if text.trim().is_empty() {
         return Ok(BTreeMap::new());

@@ -18,7 +18,13 @@ fn reference() -> String {
         Group::ChangeRequest => "what names a change request",
     };
     for k in KINDS {
-        out.push_str(&format!("| [`{0}`](#{1}) | {2} | {3} |\n", k.name, k.name.replace('.', ""), k.title, gets(k.group)));
+        out.push_str(&format!(
+            "| [`{0}`](#{1}) | {2} | {3} |\n",
+            k.name,
+            k.name.replace('.', ""),
+            k.title,
+            gets(k.group)
+        ));
     }
     for k in KINDS {
         let example: String = k.example.lines().map(|l| format!("  {l}\n")).collect();
@@ -40,7 +46,10 @@ fn the_document_of_providers_is_what_the_table_says() {
         std::fs::write(&file, reference()).unwrap();
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == reference(), "write it anew: TRIGGERFISH_WRITE=1 cargo test -p triggerfish-notify --test reference");
+    assert!(
+        found == reference(),
+        "write it anew: TRIGGERFISH_WRITE=1 cargo test -p triggerfish-notify --test reference"
+    );
 }
 
 #[test]

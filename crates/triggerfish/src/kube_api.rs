@@ -82,8 +82,7 @@ pub fn encode(segment: &str) -> String {
 
 /// Text as a header of a CloudEvent has it: what is not printable ASCII, blanks, quotes and `%` are percent-encoded.
 pub fn encode_text(text: &str) -> String {
-    const RESERVED: &percent_encoding::AsciiSet =
-        &percent_encoding::CONTROLS.add(b' ').add(b'"').add(b'%');
+    const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'"').add(b'%');
     percent_encoding::utf8_percent_encode(text, RESERVED).to_string()
 }
 

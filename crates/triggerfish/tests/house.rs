@@ -100,25 +100,32 @@ fn no_file_is_forgotten_by_its_mod() {
 }
 
 /// The rooms of the product in river order: each names only those before it. `serve` wires, `cli` talks to people.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("event", &[]),
     ("kind", &[]),
     ("cron", &["clock"]),
     ("bus", &["event", "clock"]),
     ("gateway", &["event", "cron", "clock", "kube_api", "follow", "bus"]),
+    ("notices", &["event", "kind", "bus", "clock"]),
     ("route", &["event", "kind"]),
     ("sensors", &["event", "kind", "cron", "clock", "kube_api", "manifest", "gateway", "route"]),
     ("workflow", &["kind", "clock"]),
     ("runtime", &["workflow", "clock"]),
-    ("api", &["event", "kind", "kube_api", "bus", "gateway", "route", "workflow", "clock", "lookup"]),
+    ("api", &["event", "kind", "kube_api", "bus", "gateway", "notices", "route", "workflow", "clock", "lookup"]),
     (
         "serve",
         &[
-            "event", "kind", "kube_api", "follow", "bus", "gateway", "route", "sensors", "workflow", "runtime", "api",
-            "clock", "manifest", "lookup",
+            "event", "kind", "kube_api", "follow", "bus", "gateway", "notices", "route", "sensors", "workflow",
+            "runtime", "api", "clock", "manifest", "lookup",
         ],
     ),
-    ("cli", &["event", "gateway", "kube_api", "manifest", "route", "runtime", "serve", "workflow"]),
+    (
+        "cli",
+        &[
+            "clock", "event", "gateway", "kind", "kube_api", "manifest", "notices", "route", "runtime", "serve",
+            "workflow",
+        ],
+    ),
 ];
 
 #[test]

@@ -54,7 +54,10 @@ pub struct Source {
 pub enum Verdict {
     Asks,
     /// Why not, in words; and what its owner should be told.
-    Passes { because: String, warning: Option<(&'static str, String)> },
+    Passes {
+        because: String,
+        warning: Option<(&'static str, String)>,
+    },
 }
 
 impl Alert {

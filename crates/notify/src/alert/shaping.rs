@@ -458,7 +458,8 @@ impl Quiet {
             ("Sun", Weekday::Sunday),
         ];
         let day = |text: &String| {
-            let found = DAYS.iter().find(|(name, _)| text.len() >= 3 && text[..3.min(text.len())].eq_ignore_ascii_case(name));
+            let found =
+                DAYS.iter().find(|(name, _)| text.len() >= 3 && text[..3.min(text.len())].eq_ignore_ascii_case(name));
             found.map(|(_, d)| *d).ok_or_else(|| format!("days: {text:?} is no day, such as Sat"))
         };
         if w.days.iter().any(|d| !d.is_ascii()) {
@@ -481,8 +482,7 @@ impl Quiet {
         if self.from <= self.to {
             return self.from <= at && at < self.to && on(today.weekday());
         }
-        at >= self.from && on(today.weekday())
-            || at < self.to && today.yesterday().is_ok_and(|d| on(d.weekday()))
+        at >= self.from && on(today.weekday()) || at < self.to && today.yesterday().is_ok_and(|d| on(d.weekday()))
     }
 
     /// When it ends.

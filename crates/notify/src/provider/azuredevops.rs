@@ -81,10 +81,8 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
         ask(c, r, &session).await.map_err(list_failed)?.json().map_err(list_failed)?;
         c.network.learn(&place.base);
     }
-    let url = format!(
-        "{}/{}/_apis/git/repositories/{}/commits/{hash}/statuses",
-        place.base, place.project, place.repository
-    );
+    let url =
+        format!("{}/{}/_apis/git/repositories/{}/commits/{hash}/statuses", place.base, place.project, place.repository);
     let list = ask(c, Request::get(&url), &session).await.map_err(list_failed)?.json().map_err(list_failed)?;
     let own = |s: &&serde_json::Value| s["context"]["name"] == **name && s["context"]["genre"] == genre;
     let latest = list["value"].as_array().into_iter().flatten().find(own);

@@ -46,8 +46,11 @@ fn hub(s: &Setup) -> Result<Hub, String> {
         return Err("failed to create a eventhub using managed identity: managed identities are not there".into());
     };
     let namespace = &s.provider.channel;
-    let host =
-        if namespace.contains(".servicebus.") { namespace.clone() } else { format!("{namespace}.servicebus.windows.net") };
+    let host = if namespace.contains(".servicebus.") {
+        namespace.clone()
+    } else {
+        format!("{namespace}.servicebus.windows.net")
+    };
     Ok(Hub::Token { host, hub: s.address.clone(), token })
 }
 
@@ -55,7 +58,9 @@ fn hub(s: &Setup) -> Result<Hub, String> {
 fn shared(text: &str) -> Result<Hub, String> {
     let (mut host, mut name, mut key, mut hub) = (String::new(), String::new(), String::new(), String::new());
     for part in text.split(';').filter(|p| !p.is_empty()) {
-        let (k, v) = part.split_once('=').ok_or("failed parsing connection string due to unmatched key value separated by '='")?;
+        let (k, v) = part
+            .split_once('=')
+            .ok_or("failed parsing connection string due to unmatched key value separated by '='")?;
         match k.trim().to_ascii_lowercase().as_str() {
             "endpoint" => {
                 let rest = v.trim().split_once("://").map_or(v.trim(), |(_, rest)| rest);

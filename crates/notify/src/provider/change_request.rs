@@ -35,7 +35,8 @@ pub fn number(c: &Call) -> Result<i64, Failure> {
         .metadata
         .get("change_request")
         .ok_or_else(|| Failure::never("missing \"change_request\" metadata key"))?;
-    text.parse().map_err(|_| Failure::never(format!("invalid \"change_request\" metadata value {text:?}: it is no number")))
+    text.parse()
+        .map_err(|_| Failure::never(format!("invalid \"change_request\" metadata value {text:?}: it is no number")))
 }
 
 /// The first comment that somebody wrote about the object. `author`: where a comment says who wrote it.

@@ -71,9 +71,8 @@ pub fn id(n: &Notice, provider: &Value, alert: &Value) -> Result<String, String>
         let uid = text("/metadata/uid").split('-').next().unwrap_or("");
         return Ok(format!("{}/{}", n.name(), uid.to_lowercase()));
     }
-    let fail = |why: String| {
-        format!("failed to evaluate the spec.commitStatusExpr CEL expression for the event: {why}")
-    };
+    let fail =
+        |why: String| format!("failed to evaluate the spec.commitStatusExpr CEL expression for the event: {why}");
     let compiled = Expression::compile(expression, &["event", "provider", "alert"], &Type::Str)
         .map_err(|why| fail(format!("failed to compile expression: {why}")))?;
     compiled.text(&[("event", &n.value()), ("provider", provider), ("alert", alert)]).map_err(fail)

@@ -71,11 +71,8 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     let repo = Repo::of(c.setup).map_err(Failure::never)?;
     greet(c, &repo).await?;
     let hash = escape_segment(&commit_status::hash(n)?);
-    let state = if commit_status::is_progress(n) {
-        "pending"
-    } else {
-        commit_status::state(n, "success", "failure", "gitea")?
-    };
+    let state =
+        if commit_status::is_progress(n) { "pending" } else { commit_status::state(n, "success", "failure", "gitea")? };
     let (name, description) = (&c.setup.commit_status, commit_status::description(n));
     let list = Request::get(repo.at(&format!("/commits/{hash}/statuses?limit=50&page=1")));
     let list = list.header("Content-Type", "application/json");

@@ -47,11 +47,9 @@ impl Repo {
             App::of(s)?;
         }
         let r = repository(&s.address);
-        let (owner, name) =
-            owner_and_name(&r.id).ok_or_else(|| format!("invalid repository id: '{}'", r.id))?;
+        let (owner, name) = owner_and_name(&r.id).ok_or_else(|| format!("invalid repository id: '{}'", r.id))?;
         let host = r.host.split_once("://").map_or("", |(_, host)| host);
-        let api =
-            if host == "github.com" { "https://api.github.com".to_owned() } else { format!("{}/api/v3", r.host) };
+        let api = if host == "github.com" { "https://api.github.com".to_owned() } else { format!("{}/api/v3", r.host) };
         Ok(Repo { path: format!("/repos/{}/{}", escape_segment(owner), escape_segment(name)), api })
     }
 }
@@ -190,7 +188,8 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     if latest.is_some_and(|s| s["state"] == state && s["description"] == description) {
         return Ok(());
     }
-    let status = json!({"state": state, "context": super::text::chars(name, commit_status::NAME), "description": description});
+    let status =
+        json!({"state": state, "context": super::text::chars(name, commit_status::NAME), "description": description});
     let r = Request::new(Method::POST, format!("{}{}/statuses/{hash}", repo.api, repo.path)).json(&status);
     ask(c, r, &signed.token).await.map(drop).map_err(|e| e.at("could not create commit status"))
 }

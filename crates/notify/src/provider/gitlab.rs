@@ -71,13 +71,14 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     let list = Request::get(project.at(&format!("/repository/commits/{segment}/statuses?name={}", escape_query(name))));
     let list = ask(c, list).await.map_err(|e| e.at("unable to list commit status"))?.json()?;
     let list = list.as_array().ok_or_else(|| Failure::never("unable to list commit status: no list came"))?;
-    let same = list.iter().any(|s| {
-        s["sha"] == hash && s["name"] == **name && s["status"] == state && s["description"] == description
-    });
+    let same = list
+        .iter()
+        .any(|s| s["sha"] == hash && s["name"] == **name && s["status"] == state && s["description"] == description);
     if same {
         return Ok(());
     }
-    let status = json!({"state": state, "name": super::text::chars(name, commit_status::NAME), "description": description});
+    let status =
+        json!({"state": state, "name": super::text::chars(name, commit_status::NAME), "description": description});
     let r = Request::post(project.at(&format!("/statuses/{segment}"))).json(&status);
     ask(c, r).await.map(drop).map_err(|e| e.at("unable to set commit status"))
 }

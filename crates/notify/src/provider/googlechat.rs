@@ -29,8 +29,7 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     if n.is_error() {
         text = format!("<font color=\"#ff0000\">{text}</font>");
     }
-    let mut sections =
-        vec![json!({"header": "", "widgets": [{"textParagraph": {"text": text}, "keyValue": null}]})];
+    let mut sections = vec![json!({"header": "", "widgets": [{"textParagraph": {"text": text}, "keyValue": null}]})];
     let widget = |(k, v): (&String, &String)| {
         json!({"textParagraph": null,
             "keyValue": {"topLabel": k, "content": v, "contentMultiline": false, "bottomLabel": null, "icon": null}})

@@ -35,10 +35,12 @@ fn check(s: &Setup) -> Result<(), String> {
 /// A token that a service account signs itself.
 fn token(s: &Setup) -> Result<String, Failure> {
     if s.token().is_empty() {
-        return Err(Failure::never("the identity of a workload is not there: give the key of a service account as token"));
+        return Err(Failure::never(
+            "the identity of a workload is not there: give the key of a service account as token",
+        ));
     }
-    let key: Value = serde_json::from_str(s.token())
-        .map_err(|_| Failure::never("token: it is no JSON key of a service account"))?;
+    let key: Value =
+        serde_json::from_str(s.token()).map_err(|_| Failure::never("token: it is no JSON key of a service account"))?;
     let text = |name: &str| key[name].as_str().unwrap_or("");
     let wrong = || Failure::never("token: its private_key is no RSA key in PEM");
     let pem = PrivatePkcs8KeyDer::from_pem_slice(text("private_key").as_bytes()).map_err(|_| wrong())?;
@@ -57,5 +59,10 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     let url = format!("https://pubsub.googleapis.com/v1/projects/{project}/topics/{topic}:publish");
     let r = Request::post(url).json(&json!({"messages": [message]})).bearer(&token(c.setup)?);
     let sent = c.post(r).await;
-    sent.map(drop).map_err(|e| e.at(&format!("error publishing to GCP Pub/Sub topic projects/{}/topics/{}", c.setup.address, c.setup.provider.channel)))
+    sent.map(drop).map_err(|e| {
+        e.at(&format!(
+            "error publishing to GCP Pub/Sub topic projects/{}/topics/{}",
+            c.setup.address, c.setup.provider.channel
+        ))
+    })
 }

@@ -39,6 +39,7 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
         text.push_str(&format!("- {k}: {v}\n"));
     }
     let message = json!({"msgtype": "m.text", "body": text});
-    let r = Request::new(Method::PUT, url.text()).json(&message).header("Authorization", format!("Bearer {}", c.token()));
+    let r =
+        Request::new(Method::PUT, url.text()).json(&message).header("Authorization", format!("Bearer {}", c.token()));
     c.post(r).await.map(drop)
 }

@@ -27,7 +27,8 @@ fn check(s: &Setup) -> Result<(), String> {
 async fn post(c: &Call<'_>) -> Result<(), Failure> {
     let s = c.setup;
     let subject = &s.provider.channel;
-    let failed = |why: &dyn std::fmt::Display| Failure::again(format!("error publishing event to subject {subject}: {why}"));
+    let failed =
+        |why: &dyn std::fmt::Display| Failure::again(format!("error publishing event to subject {subject}: {why}"));
     let server: async_nats::ServerAddr =
         s.address.parse().map_err(|_| Failure::never("the address is none of a NATS server"))?;
     let mut options = ConnectOptions::new().name("NATS Provider Publisher").connection_timeout(s.timeout);

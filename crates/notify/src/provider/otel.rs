@@ -177,8 +177,8 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     let traces = Traces {
         resource_spans: vec![ResourceSpans { resource: Some(resource), scope_spans, schema_url: SCHEMA.into() }],
     };
-    let mut r = Request::post(place(c.setup).map_err(Failure::never)?)
-        .text("application/x-protobuf", traces.encode_to_vec());
+    let mut r =
+        Request::post(place(c.setup).map_err(Failure::never)?).text("application/x-protobuf", traces.encode_to_vec());
     if let Some(token) = &c.setup.token {
         r = r.header("Authorization", format!("Bearer {token}"));
     } else if let Some((user, password)) = c.setup.basic() {

@@ -77,7 +77,11 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     let url = format!("{}://{}{}/api/{}/envelope/", dsn.url.scheme, dsn.url.host, dsn.path, dsn.project);
     let r = Request::post(url).text("application/x-sentry-envelope", envelope).header(
         "X-Sentry-Auth",
-        format!("Sentry sentry_version=7, sentry_client=triggerfish/{}, sentry_key={}", env!("CARGO_PKG_VERSION"), dsn.key),
+        format!(
+            "Sentry sentry_version=7, sentry_client=triggerfish/{}, sentry_key={}",
+            env!("CARGO_PKG_VERSION"),
+            dsn.key
+        ),
     );
     c.post(r).await.map(drop)
 }

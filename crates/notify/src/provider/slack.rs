@@ -46,9 +46,18 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let why = said["error"].as_str().unwrap_or("unknown").to_owned();
-    let again = matches!(why.as_str(), "ratelimited" | "rate_limited" | "internal_error" | "fatal_error" | "service_unavailable");
+    let again = matches!(
+        why.as_str(),
+        "ratelimited" | "rate_limited" | "internal_error" | "fatal_error" | "service_unavailable"
+    );
     let after = if again { answer.after() } else { None };
-    Err(Failure { why: format!("Slack responded with error: {why}"), again, after, status: Some(answer.status), unsure: false })
+    Err(Failure {
+        why: format!("Slack responded with error: {why}"),
+        again,
+        after,
+        status: Some(answer.status),
+        unsure: false,
+    })
 }
 
 /// How a message of this form looks.
@@ -63,8 +72,7 @@ pub struct Look<'a> {
 /// A message with one attachment, as Slack, Discord and Rocket.Chat take it.
 pub fn message(c: &Call, look: &Look, fallback: &str) -> Value {
     let n = c.notice;
-    let fields: Vec<Value> =
-        n.metadata.iter().map(|(k, v)| json!({"title": k, "value": v, "short": false})).collect();
+    let fields: Vec<Value> = n.metadata.iter().map(|(k, v)| json!({"title": k, "value": v, "short": false})).collect();
     json!({
         "channel": look.channel, "username": look.username, "icon_url": "", "icon_emoji": "",
         "attachments": [{

@@ -32,9 +32,11 @@ async fn post(c: &Call<'_>) -> Result<(), Failure> {
     }
     let (n, o) = (c.notice, &c.notice.object);
     let channel = &c.setup.provider.channel;
-    let (chat, thread) = channel.split_once(':').map_or((channel.as_str(), None), |(chat, thread)| (chat, Some(thread)));
+    let (chat, thread) =
+        channel.split_once(':').map_or((channel.as_str(), None), |(chat, thread)| (chat, Some(thread)));
     let emoji = if n.is_error() { "🚨" } else { "💫" };
-    let heading = c.title.map_or_else(|| format!("{}/{}/{}", o.kind.to_lowercase(), o.name, o.namespace), str::to_owned);
+    let heading =
+        c.title.map_or_else(|| format!("{}/{}/{}", o.kind.to_lowercase(), o.name, o.namespace), str::to_owned);
     let mut after = String::new();
     for (k, v) in &n.metadata {
         after.push_str(&format!("\\- *{}*: {}\n", escaped(k), escaped(v)));

@@ -59,7 +59,8 @@ pub fn check(body: &[u8]) -> Result<(), String> {
     if subject && !v.pointer("/subject/content").is_some_and(Value::is_object) {
         return fail("at '/subject/content': expected an object".into());
     }
-    if kind.starts_with("dev.cdevents.incident.") && subject && !text("/subject/content/artifactId").starts_with("pkg:") {
+    if kind.starts_with("dev.cdevents.incident.") && subject && !text("/subject/content/artifactId").starts_with("pkg:")
+    {
         return fail("at '/subject/content/artifactId': it is no package URL".into());
     }
     Ok(())

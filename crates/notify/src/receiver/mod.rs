@@ -135,9 +135,10 @@ impl Receiver {
     /// What is wrong with its expressions, the first of them.
     pub fn mistake(&self) -> Option<String> {
         let of_resources = self.resources.iter().filter_map(|r| r.filter.as_ref());
-        let of_providers = self.providers.iter().flat_map(|p| {
-            p.variables.iter().map(|(_, e)| e).chain(p.validations.iter().map(|(e, _)| e))
-        });
+        let of_providers = self
+            .providers
+            .iter()
+            .flat_map(|p| p.variables.iter().map(|(_, e)| e).chain(p.validations.iter().map(|(e, _)| e)));
         let all = self.filter.iter().chain(of_resources).chain(of_providers);
         all.filter_map(|e| e.as_ref().err().cloned()).next()
     }
@@ -152,9 +153,9 @@ impl Receiver {
         if self.kind == "generic-oidc" {
             return oidc::prove(self, r, network).await;
         }
-        let token = secret
-            .get("token")
-            .ok_or_else(|| format!("invalid \"{}/{}\" secret data: required field 'token'", self.namespace, self.secret))?;
+        let token = secret.get("token").ok_or_else(|| {
+            format!("invalid \"{}/{}\" secret data: required field 'token'", self.namespace, self.secret)
+        })?;
         let signed = |name: &str| r.header(name).ok_or_else(|| format!("the {name} header is missing"));
         match self.kind.as_str() {
             "generic" => {}
@@ -182,17 +183,40 @@ impl Receiver {
                 self.allows(r.header("X-Event-Key").unwrap_or(""), "Bitbucket")?;
             }
             "gitlab" => {
-                same(r.header("X-Gitlab-Token"), token, "the X-Gitlab-Token header value does not match the receiver token")?;
+                same(
+                    r.header("X-Gitlab-Token"),
+                    token,
+                    "the X-Gitlab-Token header value does not match the receiver token",
+                )?;
                 self.allows(r.header("X-Gitlab-Event").unwrap_or(""), "GitLab")?;
             }
             "harbor" => {
-                same(r.header("Authorization"), token, "the Harbor Authorization header value does not match the receiver token")?;
+                same(
+                    r.header("Authorization"),
+                    token,
+                    "the Harbor Authorization header value does not match the receiver token",
+                )?;
             }
-            "dockerhub" => decoded(r.body, "DockerHub", &[("push_data", Shape::Object(&[("tag", Shape::Text)])), ("repository", Shape::Object(&[("repo_url", Shape::Text)]))])?,
+            "dockerhub" => decoded(
+                r.body,
+                "DockerHub",
+                &[
+                    ("push_data", Shape::Object(&[("tag", Shape::Text)])),
+                    ("repository", Shape::Object(&[("repo_url", Shape::Text)])),
+                ],
+            )?,
             "quay" => decoded(r.body, "Quay", &[("docker_url", Shape::Text), ("updated_tags", Shape::Texts)])?,
-            "acr" => decoded(r.body, "ACR", &[("action", Shape::Text), ("target", Shape::Object(&[("repository", Shape::Text), ("tag", Shape::Text)]))])?,
+            "acr" => decoded(
+                r.body,
+                "ACR",
+                &[
+                    ("action", Shape::Text),
+                    ("target", Shape::Object(&[("repository", Shape::Text), ("tag", Shape::Text)])),
+                ],
+            )?,
             "nexus" => {
-                let header = r.header("X-Nexus-Webhook-Signature").ok_or("the Nexus signature is missing from header")?;
+                let header =
+                    r.header("X-Nexus-Webhook-Signature").ok_or("the Nexus signature is missing from header")?;
                 let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, non_empty(token)?);
                 let given = unhex(header).ok_or("invalid Nexus signature")?;
                 hmac::verify(&key, r.body, &given).map_err(|_| "invalid Nexus signature".to_owned())?;
@@ -253,8 +277,7 @@ impl Resource {
             kind: text("kind"),
             name: text("name"),
             namespace: or(text("namespace"), namespace),
-            labels: labels
-                .map(|o| o.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()),
+            labels: labels.map(|o| o.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()),
             filter: filter(&text("filter"), oidc),
         }
     }
@@ -265,7 +288,9 @@ impl Resource {
             return Ok(self.api_version.clone());
         }
         let known = KNOWN.iter().find(|(kind, _)| *kind == self.kind);
-        known.map(|(_, v)| (*v).to_owned()).ok_or_else(|| format!("apiVersion must be specified for kind {:?}", self.kind))
+        known
+            .map(|(_, v)| (*v).to_owned())
+            .ok_or_else(|| format!("apiVersion must be specified for kind {:?}", self.kind))
     }
 }
 
@@ -305,7 +330,8 @@ fn non_empty(token: &[u8]) -> Result<&[u8], String> {
 /// `sha256=` and a digest in hexadecimal digits.
 fn signature(header: &str, token: &[u8], body: &[u8]) -> Result<(), String> {
     let token = non_empty(token)?;
-    let (algorithm, given) = header.split_once('=').ok_or("the signature is no algorithm and digest, such as sha256=...")?;
+    let (algorithm, given) =
+        header.split_once('=').ok_or("the signature is no algorithm and digest, such as sha256=...")?;
     let algorithm = match algorithm {
         "sha1" => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         "sha256" => hmac::HMAC_SHA256,

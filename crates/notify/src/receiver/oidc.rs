@@ -72,7 +72,9 @@ impl Token {
 
     fn signed_by(&self, key: &Value, algorithm: &str) -> bool {
         let part = |name: &str| {
-            base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(key[name].as_str().unwrap_or("")).unwrap_or_default()
+            base64::engine::general_purpose::URL_SAFE_NO_PAD
+                .decode(key[name].as_str().unwrap_or(""))
+                .unwrap_or_default()
         };
         let text = self.signed.as_bytes();
         let rsa = match algorithm {
@@ -99,7 +101,8 @@ fn bearer<'r>(r: &'r Incoming) -> Option<&'r str> {
 
 async fn fetch(network: &Network, url: &str) -> Result<Value, String> {
     let setup = Setup { timeout: TIMEOUT, ..Setup::default() };
-    let answer = Http::new(network, &setup)?.deliver(Request::get(url)).await.map_err(|e| format!("{url}: {}", e.why))?;
+    let answer =
+        Http::new(network, &setup)?.deliver(Request::get(url)).await.map_err(|e| format!("{url}: {}", e.why))?;
     answer.json().map_err(|e| format!("{url}: {}", e.why))
 }
 
@@ -162,7 +165,8 @@ pub async fn prove_google(secret: &Secret, r: &Incoming<'_>, network: &Network) 
     let wrong = |why: &str| format!("cannot decode GCR webhook payload: {why}");
     let push: Value = serde_json::from_slice(r.body).map_err(|e| wrong(&e.to_string()))?;
     let data = push.pointer("/message/data").and_then(Value::as_str).unwrap_or("");
-    let data = base64::engine::general_purpose::STANDARD.decode(data).map_err(|_| wrong("message.data is no base64"))?;
+    let data =
+        base64::engine::general_purpose::STANDARD.decode(data).map_err(|_| wrong("message.data is no base64"))?;
     let inner: Value = serde_json::from_slice(&data).map_err(|e| wrong(&e.to_string()))?;
     let plain = |k: &str| inner.get(k).is_none_or(|v| v.is_string() || v.is_null());
     if !inner.is_object() || !["action", "digest", "tag"].iter().all(|k| plain(k)) {

@@ -69,7 +69,8 @@ async fn one(v: &Value) -> Result<(), String> {
             l.iter()
                 .map(|e| {
                     let message = e["message"].as_str().unwrap_or("");
-                    let end = ["context deadline", "parse \"", "access denied"].iter().filter_map(|m| message.find(m)).min();
+                    let end =
+                        ["context deadline", "parse \"", "access denied"].iter().filter_map(|m| message.find(m)).min();
                     let annotations = e.get("annotations").filter(|a| !a.is_null()).cloned().unwrap_or(json!({}));
                     format!("{} {} {annotations}", e["reason"], &message[..end.unwrap_or(message.len())])
                 })
@@ -120,9 +121,14 @@ async fn dispatched(v: &Value, alerts: &Alerts, n: &Notice, step: &Value) -> Res
             continue;
         }
         let providers = v["providers"].as_array().into_iter().flatten();
-        let named = providers.clone().find(|p| p["metadata"]["name"] == *a.provider && p["metadata"]["namespace"] == *a.namespace);
+        let named = providers
+            .clone()
+            .find(|p| p["metadata"]["name"] == *a.provider && p["metadata"]["namespace"] == *a.namespace);
         let Some(p) = named else {
-            failed(format!("failed to read provider: providers.notification.toolkit.fluxcd.io \"{}\" not found", a.provider));
+            failed(format!(
+                "failed to read provider: providers.notification.toolkit.fluxcd.io \"{}\" not found",
+                a.provider
+            ));
             continue;
         };
         let read = Provider::read(p);
@@ -150,16 +156,20 @@ async fn dispatched(v: &Value, alerts: &Alerts, n: &Notice, step: &Value) -> Res
         {
             let mut s = world().script.lock().unwrap();
             *s = Default::default();
-            s.answers = step["deliveries"].as_array().into_iter().flatten().filter_map(|d| d.get("response").cloned()).collect();
+            s.answers = step["deliveries"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|d| d.get("response").cloned())
+                .collect();
         }
         let mut p = p.clone();
         p["spec"]["timeout"] = json!("1s");
         world().network.learn("https://dev.azure.com/org");
         let status = provider::commit_status::id(&made, &p, &a.object).unwrap_or_default();
         let named = v["secrets"].as_array().into_iter().flatten();
-        let named: Map<String, Value> = named
-            .filter_map(|s| Some((s["metadata"]["name"].as_str()?.to_owned(), s["stringData"].clone())))
-            .collect();
+        let named: Map<String, Value> =
+            named.filter_map(|s| Some((s["metadata"]["name"].as_str()?.to_owned(), s["stringData"].clone()))).collect();
         match deliver(&p, &secrets(&named.into()), &made, &status).await {
             Outcome::Sent => {}
             Outcome::Refused(e) => {

@@ -153,10 +153,11 @@ async fn one(v: &Value) -> Result<(), String> {
     if wanted_ok != matches!(outcome, Outcome::Sent) && !deaf {
         return Err(format!("expected {} ({}), got {got}", v["outcome"], v["error"]));
     }
-    if v["outcome"] == "create_error" && requests.is_empty() {
-        if let Outcome::Refused(e) = &outcome {
-            return refused(v, e);
-        }
+    if v["outcome"] == "create_error"
+        && requests.is_empty()
+        && let Outcome::Refused(e) = &outcome
+    {
+        return refused(v, e);
     }
     match kind {
         "nats" => same_nats(&requests, &nats),
@@ -170,10 +171,11 @@ async fn one(v: &Value) -> Result<(), String> {
 fn refused(v: &Value, got: &str) -> Result<(), String> {
     let wanted = v["error"].as_str().unwrap_or("");
     let cut = |t: &str| {
-        let end = ["parse \"", "'parse", ": ERROR", "ManagedIdentity", "managed identi", "failed to get token", "unmarshal"]
-            .iter()
-            .filter_map(|m| t.find(m))
-            .min();
+        let end =
+            ["parse \"", "'parse", ": ERROR", "ManagedIdentity", "managed identi", "failed to get token", "unmarshal"]
+                .iter()
+                .filter_map(|m| t.find(m))
+                .min();
         t[..end.unwrap_or(t.len())].to_owned()
     };
     if cut(wanted) == cut(got) { Ok(()) } else { Err(format!("expected {wanted:?}, got {got:?}")) }
@@ -181,7 +183,9 @@ fn refused(v: &Value, got: &str) -> Result<(), String> {
 
 fn same_requests(kind: &str, wanted: &[Value], asked: &[Asked], provider: &Value) -> Result<(), String> {
     let proxied = wanted.iter().any(|r| r["method"] == "CONNECT" || r.get("proxy").is_some());
-    let has_proxy = provider["spec"]["proxy"].is_string() || provider["spec"]["proxySecretRef"].is_object() || asked.iter().any(|a| a.proxied);
+    let has_proxy = provider["spec"]["proxy"].is_string()
+        || provider["spec"]["proxySecretRef"].is_object()
+        || asked.iter().any(|a| a.proxied);
     // Every provider goes through the proxy that it is given here; the original forgets some.
     let keep_connect = proxied || !has_proxy;
     let asked: Vec<&Asked> = asked.iter().filter(|a| keep_connect || a.method != "CONNECT").collect();
@@ -227,11 +231,12 @@ fn same_request(kind: &str, w: &Value, a: &Asked) -> Result<(), String> {
     if url(wanted_url) != url(&a.url) {
         return Err(format!("url {wanted_url} expected, {} came", a.url));
     }
-    let ignored = ["user-agent", "accept-encoding", "content-length", "connection", "host", "referer", "proxy-authorization"];
+    let ignored =
+        ["user-agent", "accept-encoding", "content-length", "connection", "host", "referer", "proxy-authorization"];
     let mut got: BTreeMap<String, String> = BTreeMap::new();
     for (k, v) in &a.headers {
         let k = k.to_lowercase();
-        if !ignored.contains(&k.as_str()) && !(k == "accept" && v == "*/*") {
+        if !(ignored.contains(&k.as_str()) || k == "accept" && v == "*/*") {
             got.insert(k, v.clone());
         }
     }
@@ -273,9 +278,8 @@ fn matches(wanted: &str, got: &str) -> bool {
         return got.strip_prefix(before).is_some_and(|token| token_matches(rest, token));
     }
     match wanted {
-        "@id" | "@uuid" | "@now" | "@time" | "@milliseconds" | "@hmac" | "@unix" | "@hostname" | "@port" | "@duration" => {
-            !got.is_empty()
-        }
+        "@id" | "@uuid" | "@now" | "@time" | "@milliseconds" | "@hmac" | "@unix" | "@hostname" | "@port"
+        | "@duration" => !got.is_empty(),
         _ => wanted == got,
     }
 }
@@ -309,9 +313,12 @@ fn same_body(kind: &str, w: &Value, got: &[u8]) -> Result<(), String> {
         let url = reqwest::Url::parse(&format!("http://x/?{text}")).unwrap();
         let pairs: Map<String, Value> =
             url.query_pairs().map(|(k, v)| (k.into_owned(), json!(v.into_owned()))).collect();
-        let wanted: Map<String, Value> = form.as_object().into_iter().flatten().map(|(k, v)| {
-            (k.clone(), v.as_array().and_then(|a| a.first()).cloned().unwrap_or_else(|| v.clone()))
-        }).collect();
+        let wanted: Map<String, Value> = form
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.as_array().and_then(|a| a.first()).cloned().unwrap_or_else(|| v.clone())))
+            .collect();
         return same_json(&Value::Object(wanted), &Value::Object(pairs));
     }
     if let Some(envelope) = w["envelope"].as_array() {
@@ -335,9 +342,9 @@ fn same_body(kind: &str, w: &Value, got: &[u8]) -> Result<(), String> {
 
 /// The traces of OTLP, as JSON has them.
 mod otel {
-    pub use triggerfish_notify::provider::otel_traces as traces;
-    pub use traces::Traces;
     use serde_json::{Value, json};
+    pub use traces::Traces;
+    pub use triggerfish_notify::provider::otel_traces as traces;
 
     fn attributes(list: &[traces::KeyValue]) -> Vec<Value> {
         let value = |kv: &traces::KeyValue| kv.value.as_ref().and_then(|v| v.string_value.clone()).unwrap_or_default();
@@ -503,7 +510,10 @@ fn same_topic(wanted: &[Value], asked: &[Asked]) -> Result<(), String> {
     let message = &w["messages"][0];
     let empty = json!({});
     let attributes = |v: &Value| v.get("attributes").filter(|a| !a.is_null()).unwrap_or(&empty).clone();
-    same_json(&json!([message["json"], attributes(message)]), &json!([serde_json::from_slice::<Value>(&data).unwrap_or_default(), attributes(got)]))
+    same_json(
+        &json!([message["json"], attributes(message)]),
+        &json!([serde_json::from_slice::<Value>(&data).unwrap_or_default(), attributes(got)]),
+    )
 }
 
 /// The parts of a commit's status.
@@ -525,7 +535,8 @@ fn part(function: &str, input: &Value, output: &Value) -> Result<(), String> {
         let class = |v: &Value| {
             let mut v = v.clone();
             if let Some(e) = v["error"].as_str() {
-                let ends = ["parse \"", "ERROR", "'parse", "failed to create CEL", "failed to evaluate the CEL expression '"];
+                let ends =
+                    ["parse \"", "ERROR", "'parse", "failed to create CEL", "failed to evaluate the CEL expression '"];
                 let end = ends.iter().filter_map(|m| e.find(m)).min().unwrap_or(e.len());
                 v["error"] = json!(e[..end].replace("failed to parse the CEL expression", "").split(" '").next());
             }
@@ -536,7 +547,11 @@ fn part(function: &str, input: &Value, output: &Value) -> Result<(), String> {
     let n = |severity: &str, reason: &str| Notice {
         severity: severity.into(),
         reason: reason.into(),
-        object: triggerfish_notify::Object { kind: "Kustomization".into(), name: "webapp".into(), ..Default::default() },
+        object: triggerfish_notify::Object {
+            kind: "Kustomization".into(),
+            name: "webapp".into(),
+            ..Default::default()
+        },
         ..Notice::default()
     };
     match function {

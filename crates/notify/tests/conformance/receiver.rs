@@ -13,8 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
-use triggerfish_notify::receiver::{Incoming, Receiver, webhook_path};
 use triggerfish_notify::Secret;
+use triggerfish_notify::receiver::{Incoming, Receiver, webhook_path};
 
 const BODY: usize = 3 * 1024 * 1024;
 
@@ -39,7 +39,10 @@ pub fn receiver() {
 fn key(other: bool) -> &'static RsaKeyPair {
     static KEYS: OnceLock<[RsaKeyPair; 2]> = OnceLock::new();
     let keys = KEYS.get_or_init(|| {
-        let read = |pem: &str| RsaKeyPair::from_der(PrivatePkcs1KeyDer::from_pem_slice(pem.as_bytes()).unwrap().secret_pkcs1_der()).unwrap();
+        let read = |pem: &str| {
+            RsaKeyPair::from_der(PrivatePkcs1KeyDer::from_pem_slice(pem.as_bytes()).unwrap().secret_pkcs1_der())
+                .unwrap()
+        };
         [read(&world().secrets["@key:rsa"]), read(&crate::world::openssl(&["genrsa", "-traditional", "2048"], ""))]
     });
     &keys[usize::from(other)]
@@ -73,7 +76,8 @@ fn publish(v: &Value) {
     let public: PublicKeyComponents<Vec<u8>> = key(false).public().into();
     let keys = json!({"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k1", "n": encode(&public.n), "e": encode(&public.e)}]});
     let issuer = v["jwt"]["claims"]["iss"].as_str().unwrap_or("");
-    let answer = |v: Value| json!({"status": 200, "headers": {"Content-Type": "application/json"}, "body": v.to_string()});
+    let answer =
+        |v: Value| json!({"status": 200, "headers": {"Content-Type": "application/json"}, "body": v.to_string()});
     if v["receiver"]["spec"]["type"] == "generic-oidc" {
         if issuer.contains("noissuer.") {
             s.answers.push_back(json!({"status": 404, "body": ""}));
@@ -91,7 +95,8 @@ async fn one(v: &Value) -> Result<(), String> {
     if v["response"]["status"] != status {
         return Err(format!("{} expected, {status} came", v["response"]["status"]));
     }
-    let wanted: BTreeSet<String> = v["annotated"].as_array().into_iter().flatten().map(|a| a.as_str().unwrap().to_owned()).collect();
+    let wanted: BTreeSet<String> =
+        v["annotated"].as_array().into_iter().flatten().map(|a| a.as_str().unwrap().to_owned()).collect();
     if wanted == annotated { Ok(()) } else { Err(format!("{wanted:?} expected to be annotated, {annotated:?} were")) }
 }
 
@@ -100,9 +105,12 @@ async fn answered(v: &Value) -> (u16, BTreeSet<String>) {
     let q = &v["request"];
     let path = q["path"].as_str().unwrap();
     let body = match (q["body"].as_str().unwrap_or(""), &q["body_repeat"]) {
-        (text, how) if how.is_object() => {
-            text.replace(how["mark"].as_str().unwrap(), &how["text"].as_str().unwrap().repeat(how["count"].as_u64().unwrap() as usize)).into_bytes()
-        }
+        (text, how) if how.is_object() => text
+            .replace(
+                how["mark"].as_str().unwrap(),
+                &how["text"].as_str().unwrap().repeat(how["count"].as_u64().unwrap() as usize),
+            )
+            .into_bytes(),
         (text, _) => match q["body_base64"].as_str() {
             Some(b) => base64::engine::general_purpose::STANDARD.decode(b).unwrap(),
             None => text.as_bytes().to_vec(),
@@ -139,7 +147,13 @@ async fn answered(v: &Value) -> (u16, BTreeSet<String>) {
     }
     let _ = proof;
     let incoming = Incoming { headers: &headers, body: &body };
-    let of = |o: &Value| -> Secret { o.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.as_str().unwrap_or("").as_bytes().to_vec())).collect() };
+    let of = |o: &Value| -> Secret {
+        o.as_object()
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.as_str().unwrap_or("").as_bytes().to_vec()))
+            .collect()
+    };
     if r.kind != "generic-oidc" && v["secret"].is_null() {
         return none(400);
     }
@@ -168,7 +182,11 @@ async fn answered(v: &Value) -> (u16, BTreeSet<String>) {
             continue;
         }
         let all = v["resources"].as_array().into_iter().flatten();
-        let mut found: Vec<&Value> = all.filter(|o| o["kind"] == *x.kind && o["apiVersion"] == *version && o["metadata"]["namespace"] == *x.namespace).collect();
+        let mut found: Vec<&Value> = all
+            .filter(|o| {
+                o["kind"] == *x.kind && o["apiVersion"] == *version && o["metadata"]["namespace"] == *x.namespace
+            })
+            .collect();
         if x.name == "*" {
             let Some(labels) = &x.labels else {
                 failed = true;
@@ -187,7 +205,12 @@ async fn answered(v: &Value) -> (u16, BTreeSet<String>) {
                     break;
                 }
                 Ok(false) => {}
-                Ok(true) => drop(annotated.insert(format!("{}/{}/{}", x.kind, x.namespace, o["metadata"]["name"].as_str().unwrap()))),
+                Ok(true) => drop(annotated.insert(format!(
+                    "{}/{}/{}",
+                    x.kind,
+                    x.namespace,
+                    o["metadata"]["name"].as_str().unwrap()
+                ))),
             }
         }
     }

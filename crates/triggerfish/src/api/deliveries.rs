@@ -67,7 +67,12 @@ pub async fn replay(state: &Arc<State>, call: &Call, namespace: &str, id: &str) 
         let again = Letter::read(&a.events).map(|l| l.again()).map_err(Fault::internal)?;
         let lines = vec![
             ledger::Write::Rewrite { id: a.id.clone(), events: serde_json::to_string(&again).unwrap_or_default() },
-            ledger::Write::Settle { id: a.id.clone(), state: ledger::State::Waiting, attempts: 0, result: String::new() },
+            ledger::Write::Settle {
+                id: a.id.clone(),
+                state: ledger::State::Waiting,
+                attempts: 0,
+                result: String::new(),
+            },
         ];
         state.bus.write(lines).await.map_err(|e| Fault::internal(format!("{e:?}")))?;
     }

@@ -59,7 +59,9 @@ impl Receivers {
     /// Takes a request; the status that it is answered with.
     async fn take(&self, hook: &Hook, headers: &HeaderMap, body: &[u8]) -> u16 {
         let r = &hook.receiver;
-        let log = |status: u16, why: &str| tracing::warn!(receiver = r.name, namespace = r.namespace, status, why, "a webhook was not taken");
+        let log = |status: u16, why: &str| {
+            tracing::warn!(receiver = r.name, namespace = r.namespace, status, why, "a webhook was not taken")
+        };
         if let Some(why) = &hook.closed {
             log(503, why);
             return 503;
@@ -96,7 +98,8 @@ impl Receivers {
         }
         let found = self.api.get(&path("secrets", &r.namespace, &r.secret)).await;
         let found = found.map_err(|e| format!("the secret {}/{} cannot be read: {e}", r.namespace, r.secret))?;
-        let decode = |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
+        let decode =
+            |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
         Ok(found["data"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), decode(v))).collect())
     }
 
@@ -163,13 +166,20 @@ fn event(r: &Receiver, incoming: &Incoming, proved: &Proved) -> (Event, Option<S
         if ["token", "signature"].iter().any(|secret| name.as_str().contains(secret)) {
             continue;
         }
-        metadata.entry(name.as_str().to_owned()).or_default().push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+        metadata
+            .entry(name.as_str().to_owned())
+            .or_default()
+            .push(String::from_utf8_lossy(value.as_bytes()).into_owned());
     }
     let event = Event {
         id,
         source: format!("/receivers/{}/{}", r.namespace, r.name),
         kind: RECEIVED.into(),
-        subject: header("x-github-event").or(header("x-gitlab-event")).or(header("x-event-key")).unwrap_or("").to_owned(),
+        subject: header("x-github-event")
+            .or(header("x-gitlab-event"))
+            .or(header("x-event-key"))
+            .unwrap_or("")
+            .to_owned(),
         time: crate::clock::precise(jiff::Timestamp::now()),
         datacontenttype: "application/json".into(),
         data,

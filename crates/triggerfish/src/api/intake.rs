@@ -86,7 +86,8 @@ pub fn empty(status: u16) -> Answer {
 
 /// Whether a request bears a token; compared in the same time whatever is the same.
 fn bears(headers: &http::HeaderMap, token: &str) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let given =
+        headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
     let Ok(key) = hmac::Key::generate(hmac::HMAC_SHA256, &ring::rand::SystemRandom::new()) else { return false };
     let tag = hmac::sign(&key, given.unwrap_or("").as_bytes());
     hmac::verify(&key, token.as_bytes(), tag.as_ref()).is_ok()

@@ -97,12 +97,16 @@ type Delivered = fn(&notices::Progress) -> u64;
 
 /// Figures of providers.
 const DELIVERIES: [(&str, &str, &str, Delivered); 5] = [
-    ("triggerfish_notify_delivered_total", "counter", "Deliveries that went well.", |p| p.delivered.load(Ordering::Relaxed)),
+    ("triggerfish_notify_delivered_total", "counter", "Deliveries that went well.", |p| {
+        p.delivered.load(Ordering::Relaxed)
+    }),
     ("triggerfish_notify_failed_total", "counter", "Tries that failed.", |p| p.failed.load(Ordering::Relaxed)),
     ("triggerfish_notify_unsure_total", "counter", "Tries whose answer was lost: what was sent may come twice.", |p| {
         p.unsure.load(Ordering::Relaxed)
     }),
-    ("triggerfish_notify_waiting", "gauge", "Deliveries that are still to be made.", |p| p.waiting.load(Ordering::Relaxed)),
+    ("triggerfish_notify_waiting", "gauge", "Deliveries that are still to be made.", |p| {
+        p.waiting.load(Ordering::Relaxed)
+    }),
     ("triggerfish_notify_dead", "gauge", "Deliveries that were given up.", |p| p.dead.load(Ordering::Relaxed)),
 ];
 
@@ -111,7 +115,12 @@ fn providers(state: &State, out: &mut String) {
     for (name, kind, help, figure) in DELIVERIES {
         out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
         for ((namespace, provider), p) in &all {
-            out.push_str(&format!("{name}{{namespace={},provider={}}} {}\n", label(namespace), label(provider), figure(p)));
+            out.push_str(&format!(
+                "{name}{{namespace={},provider={}}} {}\n",
+                label(namespace),
+                label(provider),
+                figure(p)
+            ));
         }
     }
 }

@@ -90,7 +90,8 @@ pub fn show(state: &Arc<State>, call: &Call, namespace: &str, id: &str) -> Resul
     if !watchers.is_empty() {
         out["watchers"] = json!(watchers);
     }
-    let deliveries: Vec<Value> = actions.iter().filter(|a| a.owner.starts_with(OWNERS)).map(super::deliveries::shown).collect();
+    let deliveries: Vec<Value> =
+        actions.iter().filter(|a| a.owner.starts_with(OWNERS)).map(super::deliveries::shown).collect();
     if !deliveries.is_empty() {
         out["deliveries"] = json!(deliveries);
     }

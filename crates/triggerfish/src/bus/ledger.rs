@@ -212,7 +212,13 @@ impl Bus {
     }
 
     /// The newest actions of those whose owners begin like this, in a namespace (empty: in all).
-    pub fn newest_actions(&self, prefix: &str, namespace: &str, state: Option<State>, limit: usize) -> Result<Vec<Action>, String> {
+    pub fn newest_actions(
+        &self,
+        prefix: &str,
+        namespace: &str,
+        state: Option<State>,
+        limit: usize,
+    ) -> Result<Vec<Action>, String> {
         let state = state.map_or("", State::name);
         self.read(|c| {
             c.prepare_cached(&format!("SELECT {COLUMNS} FROM actions WHERE substr(owner, 1, length(?1)) = ?1 AND (?2 = '' OR namespace = ?2) AND (?3 = '' OR state = ?3) ORDER BY number DESC LIMIT ?4"))?

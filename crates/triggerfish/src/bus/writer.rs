@@ -285,7 +285,11 @@ impl Writer {
         tx.commit()?;
         for (watcher, count) in lost {
             self.counters.dropped.fetch_add(count as u64, Ordering::Relaxed);
-            tracing::warn!(watcher, count, "a watcher lost events that it had not had yet: they were dropped, as the server was told to");
+            tracing::warn!(
+                watcher,
+                count,
+                "a watcher lost events that it had not had yet: they were dropped, as the server was told to"
+            );
         }
         Ok(())
     }

@@ -4,11 +4,11 @@ use super::connect::Connection;
 use super::{Output, columns, print};
 use crate::kind::FLUX_API_VERSION;
 use crate::kube_api::{Api, encode, path};
-use base64::Engine;
 use ::notify::alert::{Step, Verdict, arrived, is_update, merged, without_token};
 use ::notify::http::Exchange;
 use ::notify::provider::{self, Call};
 use ::notify::{Alert, AlertRef, Http, Network, Notice, Provider, Secret, Setup};
+use base64::Engine;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -155,7 +155,8 @@ async fn provider_of(api: &Api, namespace: &str, name: &str) -> Result<(Value, B
             Err(e) if e.code == 404 => continue,
             other => other.map_err(|e| e.message)?,
         };
-        let decode = |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
+        let decode =
+            |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
         let data = found["data"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), decode(v))).collect();
         secrets.insert(name.to_owned(), data);
     }
@@ -226,7 +227,8 @@ fn exchange(e: &Exchange, dry: bool) -> String {
     let r = &e.request;
     let mut out = format!("{} {}\n", r.method, r.url);
     for (name, value) in &r.headers {
-        let proof = ["authorization", "key", "token", "secret", "signature"].iter().any(|w| name.to_lowercase().contains(w));
+        let proof =
+            ["authorization", "key", "token", "secret", "signature"].iter().any(|w| name.to_lowercase().contains(w));
         out.push_str(&format!("{name}: {}\n", if proof { ::notify::setup::MASK } else { value }));
     }
     if !r.body.is_empty() {
@@ -264,7 +266,11 @@ impl Render {
         let object = api.get(&flux("alerts", &namespace, &self.alert)).await.map_err(|e| e.message)?;
         let alert = Alert::read(&object);
         let verdict = judge(&api, &alert, &n).await;
-        println!("{}: {}", alert.path(), verdict.as_ref().map_or_else(|why| format!("it sends nothing: {why}"), |what| what.clone()));
+        println!(
+            "{}: {}",
+            alert.path(),
+            verdict.as_ref().map_or_else(|why| format!("it sends nothing: {why}"), |what| what.clone())
+        );
         let (made, conflicts) = merged(&n, &alert);
         conflicts.iter().for_each(|(k, who)| println!("metadata {k} is set more than once: {who}"));
         for t in alert.targets() {
@@ -291,7 +297,8 @@ fn takes(object: &Value, n: &Notice) -> Result<(), String> {
 
 /// What an alert makes of an event: the error is why it sends nothing.
 async fn judge(api: &Api, alert: &Alert, n: &Notice) -> Result<String, String> {
-    let labels = if alert.sources.iter().any(|s| s.labels.is_some()) { labels(api, n).await } else { Err(String::new()) };
+    let labels =
+        if alert.sources.iter().any(|s| s.labels.is_some()) { labels(api, n).await } else { Err(String::new()) };
     match alert.verdict(n, || labels.as_ref().map_err(Clone::clone)) {
         Verdict::Passes { because, .. } => return Err(because),
         Verdict::Asks => {}
@@ -324,7 +331,9 @@ impl List {
         if let Some(how @ (Output::Json | Output::Yaml)) = self.output {
             return print(&found, how);
         }
-        let mut rows = vec![["CHANGED", "ID", "STATE", "ALERT", "PROVIDER", "ABOUT", "TRIES", "RESULT"].map(String::from).to_vec()];
+        let mut rows = vec![
+            ["CHANGED", "ID", "STATE", "ALERT", "PROVIDER", "ABOUT", "TRIES", "RESULT"].map(String::from).to_vec(),
+        ];
         for d in found["items"].as_array().into_iter().flatten() {
             let mut row = vec![text(d, "changed").chars().take(19).collect()];
             row.extend(["id", "state", "alert", "provider", "about"].map(|k| text(d, k).to_owned()));
@@ -386,7 +395,11 @@ impl Explain {
                     for t in alert.targets() {
                         let found = api.get(&flux("providers", &alert.namespace, &t.provider)).await;
                         let found = found.map_err(|e| e.message).and_then(|o| takes(&o, &n));
-                        println!("       {}: {}", t.provider, found.map_or_else(|why| format!("no: {why}"), |()| "yes".into()));
+                        println!(
+                            "       {}: {}",
+                            t.provider,
+                            found.map_or_else(|why| format!("no: {why}"), |()| "yes".into())
+                        );
                     }
                 }
             }

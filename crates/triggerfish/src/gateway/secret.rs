@@ -67,7 +67,11 @@ impl Tls {
         use rustls::pki_types::{CertificateDer, PrivateKeyDer};
         let wrong = |what: &str, e: &dyn std::fmt::Display| Failure::Lost(format!("tls.{what}: {e}"));
         let read = |pem: &str, what: &str| {
-            CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|e| wrong(what, &e))
+            let all = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+            match all.map_err(|e| wrong(what, &e))? {
+                none if none.is_empty() => Err(wrong(what, &"it holds no certificate in PEM")),
+                some => Ok(some),
+            }
         };
         let mut roots = rustls::RootCertStore::empty();
         match &self.ca_cert {

@@ -25,7 +25,8 @@ pub fn provided(admit: Admit) -> Provided {
                 .described("Whether the last delivery went well"),
             Column::path("Delivered", "integer", ".status.delivered"),
             Column::path("Waiting", "integer", ".status.waiting").described("Deliveries that are still to be made"),
-            Column::path("Dead", "integer", ".status.dead").described("Deliveries that were given up: `triggerfish notify list`"),
+            Column::path("Dead", "integer", ".status.dead")
+                .described("Deliveries that were given up: `triggerfish notify list`"),
             Column::path("Age", "date", ".metadata.creationTimestamp"),
         ],
         schema,

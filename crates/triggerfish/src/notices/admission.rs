@@ -41,11 +41,19 @@ pub fn admit_provider(new: &Value, _old: Option<&Value>) -> Admitted {
     let p = Provider::read(new);
     for (path, value) in [("spec.proxy", &p.proxy)] {
         if !value.is_empty() && GoUrl::for_request(value).is_err() {
-            out.errors.push(FieldError::invalid(path, value.as_str(), "expected an address, such as http://proxy:3128"));
+            out.errors.push(FieldError::invalid(
+                path,
+                value.as_str(),
+                "expected an address, such as http://proxy:3128",
+            ));
         }
     }
     if p.rate.is_some_and(|r| !(r > 0.0 && r.is_finite())) {
-        out.errors.push(FieldError::invalid("spec.triggerfish.rate", p.rate.unwrap_or_default(), "expected more than 0"));
+        out.errors.push(FieldError::invalid(
+            "spec.triggerfish.rate",
+            p.rate.unwrap_or_default(),
+            "expected more than 0",
+        ));
     }
     if !p.service_account.is_empty() {
         let why = "spec.serviceAccountName: the identity of a workload is not supported; give credentials in a Secret";
@@ -75,12 +83,14 @@ pub fn admit_alert(new: &Value, _old: Option<&Value>) -> Admitted {
     for (field, list) in [("inclusionList", &a.inclusion), ("exclusionList", &a.exclusion)] {
         for p in list {
             if let Err(why) = &p.regex {
-                out.warnings.push(format!("spec.{field}: {:?} is no regular expression and never matches: {why}", p.text));
+                out.warnings
+                    .push(format!("spec.{field}: {:?} is no regular expression and never matches: {why}", p.text));
             }
         }
     }
     for (i, s) in a.sources.iter().enumerate().filter(|(_, s)| s.namespace == "*") {
-        out.warnings.push(format!("spec.eventSources[{i}].namespace: {:?} is taken literally and never matches", s.namespace));
+        out.warnings
+            .push(format!("spec.eventSources[{i}].namespace: {:?} is taken literally and never matches", s.namespace));
     }
     if !a.summary.is_empty() {
         out.warnings.push("spec.summary: deprecated; write it as spec.eventMetadata.summary".into());
@@ -97,7 +107,8 @@ pub fn admit_receiver(new: &Value, _old: Option<&Value>) -> Admitted {
     }
     let r = Receiver::read(new);
     if kind == "generic-oidc" && r.providers.is_empty() {
-        out.errors.push(FieldError::required("spec.oidcProviders", "name at least one issuer that tokens are taken from"));
+        out.errors
+            .push(FieldError::required("spec.oidcProviders", "name at least one issuer that tokens are taken from"));
     }
     if let Some(why) = r.mistake() {
         out.errors.push(FieldError::invalid("spec", Value::Null, why));

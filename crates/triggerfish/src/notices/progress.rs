@@ -100,13 +100,23 @@ impl Progress {
             Some(e) => {
                 let at = e.at.parse::<Timestamp>().map_or(0, |t| t.as_millisecond());
                 // Errors are known to the second only.
-                Some(if success >= at + 1000 || self.waiting.load(Ordering::Relaxed) == 0 && success >= at { Ok(()) } else { Err(e.message) })
+                Some(if success >= at + 1000 || self.waiting.load(Ordering::Relaxed) == 0 && success >= at {
+                    Ok(())
+                } else {
+                    Err(e.message)
+                })
             }
         }
     }
 
     /// A status: whether it is ready, whether it delivers, and the figures. `written`: the status as it was.
-    pub fn status(&self, ready: &Result<(), (String, String)>, generation: i64, names: &[&str], written: &Value) -> Value {
+    pub fn status(
+        &self,
+        ready: &Result<(), (String, String)>,
+        generation: i64,
+        names: &[&str],
+        written: &Value,
+    ) -> Value {
         let mut out = self.figures(names);
         out["observedGeneration"] = json!(generation);
         let ready = match ready {
@@ -116,8 +126,17 @@ impl Progress {
         let mut conditions = vec![ready];
         match self.delivering() {
             None => {}
-            Some(Ok(())) => conditions.push(condition(written, "Delivering", true, "Delivered", "the last delivery went well", generation)),
-            Some(Err(why)) => conditions.push(condition(written, "Delivering", false, "DeliveryFailed", &why, generation)),
+            Some(Ok(())) => conditions.push(condition(
+                written,
+                "Delivering",
+                true,
+                "Delivered",
+                "the last delivery went well",
+                generation,
+            )),
+            Some(Err(why)) => {
+                conditions.push(condition(written, "Delivering", false, "DeliveryFailed", &why, generation))
+            }
         }
         out["conditions"] = json!(conditions);
         out

@@ -46,9 +46,12 @@ pub fn workflow(w: &Value) -> Option<Notice> {
         (true, "") => format!("the workflow ended as {phase}"),
         (true, said) => format!("the workflow ended as {phase}: {said}"),
     };
-    let nodes: Vec<&Value> = w.pointer("/status/nodes").and_then(Value::as_object).into_iter().flatten().map(|(_, n)| n).collect();
-    let broken: Vec<&&Value> =
-        nodes.iter().filter(|n| n["type"] == "Pod" && matches!(n["phase"].as_str(), Some("Failed" | "Error"))).collect();
+    let nodes: Vec<&Value> =
+        w.pointer("/status/nodes").and_then(Value::as_object).into_iter().flatten().map(|(_, n)| n).collect();
+    let broken: Vec<&&Value> = nodes
+        .iter()
+        .filter(|n| n["type"] == "Pod" && matches!(n["phase"].as_str(), Some("Failed" | "Error")))
+        .collect();
     for n in broken.iter().take(NODES) {
         let text = |k: &str| n[k].as_str().unwrap_or("");
         message.push_str(&format!("\n{}: {} {}", text("displayName"), text("phase"), text("message")));
@@ -103,7 +106,11 @@ pub fn nodes(before: Option<&Value>, w: &Value) -> Vec<(String, Notice)> {
             ..Object::default()
         };
         let (phase, said) = (phase(n), n["message"].as_str().unwrap_or(""));
-        let what = format!("{} of workflow {}: {phase}", n["displayName"].as_str().unwrap_or(id), w["metadata"]["name"].as_str().unwrap_or(""));
+        let what = format!(
+            "{} of workflow {}: {phase}",
+            n["displayName"].as_str().unwrap_or(id),
+            w["metadata"]["name"].as_str().unwrap_or("")
+        );
         let message = if said.is_empty() { what } else { format!("{what}: {said}") };
         (id.clone(), notice(object, phase != "Succeeded", &format!("Node{phase}"), message))
     });
@@ -120,5 +127,10 @@ pub fn given_up(namespace: &str, provider: &str, uid: &str, alert: &str, about_w
         api_version: crate::kind::FLUX_API_VERSION.into(),
         ..Object::default()
     };
-    notice(object, true, "DeliveryGivenUp", format!("what alert {alert} had to tell of {about_what} was given up: {why}"))
+    notice(
+        object,
+        true,
+        "DeliveryGivenUp",
+        format!("what alert {alert} had to tell of {about_what} was given up: {why}"),
+    )
 }

@@ -248,7 +248,8 @@ impl Delivering {
                 lines.done(&a);
                 progress.iter().for_each(|p| p.succeeded());
                 progress[0].waiting.fetch_sub(1, Ordering::Relaxed);
-                let settled = Write::Settle { id: a.id, state: State::Done, attempts: a.attempts, result: "delivered".into() };
+                let settled =
+                    Write::Settle { id: a.id, state: State::Done, attempts: a.attempts, result: "delivered".into() };
                 return Some(vec![settled]);
             }
             Err(refused) => refused,
@@ -260,7 +261,9 @@ impl Delivering {
         let letter = Letter::read(&a.events).ok();
         let age = letter.as_ref().map_or(0, |l| jiff::Timestamp::now().as_millisecond() - l.written);
         if failure.again && age < retry_for.as_millis() as i64 {
-            if a.attempts == 1 && let Some(l) = &letter {
+            if a.attempts == 1
+                && let Some(l) = &letter
+            {
                 let why = format!("failed to send notification for {}: {}; it is tried again", a.part, failure.why);
                 self.recorder.warn(&about_letter(l), "NotificationDispatchFailed", &why);
             }
@@ -275,7 +278,10 @@ impl Delivering {
             p.dead.fetch_add(1, Ordering::Relaxed);
         });
         if let Some(l) = &letter {
-            let why = format!("failed to send notification for {}: given up after {} tries: {}", a.part, a.attempts, failure.why);
+            let why = format!(
+                "failed to send notification for {}: given up after {} tries: {}",
+                a.part, a.attempts, failure.why
+            );
             self.recorder.warn(&about_letter(l), "NotificationDispatchFailed", &why);
         }
         Some(vec![Write::Settle { id: a.id, state: State::Dead, attempts: a.attempts, result: failure.why }])

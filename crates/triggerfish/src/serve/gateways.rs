@@ -206,7 +206,8 @@ impl Controller {
             };
             Forwarding { label, cursor, held_up, task: tokio::spawn(forward.run()) }
         };
-        let gateways = gateway.gateways.iter().map(|w| (w.cursor(&gateway.uid), To::Gateway(w.clone(), self.doors.clone())));
+        let gateways =
+            gateway.gateways.iter().map(|w| (w.cursor(&gateway.uid), To::Gateway(w.clone(), self.doors.clone())));
         let api = self.clients.as_caller(&gateway.caller());
         let subscribers = gateway.subscribers.iter().filter_map(|s| {
             // One that cannot be read was refused when it was applied.

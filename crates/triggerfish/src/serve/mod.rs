@@ -2,8 +2,8 @@
 
 mod act;
 pub mod bindings;
-pub mod directory;
 pub mod deliver;
+pub mod directory;
 pub mod dispatch;
 pub mod doors;
 pub mod forward;
@@ -248,8 +248,10 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         let state = state.clone();
         move |request: axum::extract::Request| api::handle(state.clone(), request)
     });
-    let intake = axum::Router::new().fallback(move |request: axum::extract::Request| api::intake::handle(intake.clone(), request));
-    let receivers = axum::Router::new().fallback(move |request: axum::extract::Request| api::hooks::handle(receivers.clone(), request));
+    let intake = axum::Router::new()
+        .fallback(move |request: axum::extract::Request| api::intake::handle(intake.clone(), request));
+    let receivers = axum::Router::new()
+        .fallback(move |request: axum::extract::Request| api::hooks::handle(receivers.clone(), request));
     let mut ports = vec![
         tokio::spawn(listen::serve(
             kube,
@@ -259,14 +261,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
             stopped.clone(),
             options.grace,
         )),
-        tokio::spawn(listen::serve(
-            http,
-            Speaks::PlainAndTls,
-            tls.clone(),
-            router,
-            stopped.clone(),
-            options.grace,
-        )),
+        tokio::spawn(listen::serve(http, Speaks::PlainAndTls, tls.clone(), router, stopped.clone(), options.grace)),
     ];
     for (port, router) in [(posted, intake), (hooked, receivers)] {
         let Some(port) = port else { continue };

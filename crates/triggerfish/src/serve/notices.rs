@@ -161,7 +161,8 @@ impl Teller {
 
 /// What a Secret holds.
 fn decoded(o: &Value) -> Secret {
-    let decode = |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
+    let decode =
+        |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
     o["data"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), decode(v))).collect()
 }
 
@@ -251,7 +252,9 @@ impl Controller {
                 self.board.keep_provider(&key.0, &key.1, &o["status"]);
                 let known = Arc::new(Known { provider: Provider::read(&o), object: o.clone() });
                 self.live.providers.write().unwrap_or_else(|e| e.into_inner()).insert(key.clone(), known);
-                let same = desk.providers.get(&key).is_some_and(|s| s.object["spec"] == o["spec"] && s.object["metadata"]["uid"] == o["metadata"]["uid"]);
+                let same = desk.providers.get(&key).is_some_and(|s| {
+                    s.object["spec"] == o["spec"] && s.object["metadata"]["uid"] == o["metadata"]["uid"]
+                });
                 if !same {
                     self.start(desk, &key);
                     // What alerts say of themselves depends on it.
@@ -265,13 +268,15 @@ impl Controller {
                 self.advance(0, Some(&o));
             }
             Change::Complete => {
-                let gone: Vec<Key> = desk.providers.keys().filter(|k| !desk.fresh_providers.contains(k)).cloned().collect();
+                let gone: Vec<Key> =
+                    desk.providers.keys().filter(|k| !desk.fresh_providers.contains(k)).cloned().collect();
                 for k in gone {
                     self.forget_provider(desk, &k).await;
                 }
                 // What waits for one that went while nothing ran here.
                 for owner in self.bus.waiting_owners(OWNERS).unwrap_or_default() {
-                    let key = owner.trim_start_matches(OWNERS).split_once('/').map(|(a, b)| (a.to_owned(), b.to_owned()));
+                    let key =
+                        owner.trim_start_matches(OWNERS).split_once('/').map(|(a, b)| (a.to_owned(), b.to_owned()));
                     if let Some(key) = key.filter(|k| !desk.providers.contains_key(k)) {
                         self.abandon(&key).await;
                     }
@@ -343,7 +348,9 @@ impl Controller {
                 let key = key(&o);
                 desk.fresh_alerts.insert(key.clone());
                 self.board.keep_alert(&key.0, &key.1, &o["status"]);
-                let same = desk.alerts.get(&key).is_some_and(|s| s.object["spec"] == o["spec"] && s.object["metadata"]["uid"] == o["metadata"]["uid"]);
+                let same = desk.alerts.get(&key).is_some_and(|s| {
+                    s.object["spec"] == o["spec"] && s.object["metadata"]["uid"] == o["metadata"]["uid"]
+                });
                 if !same {
                     self.live.alerts.write().unwrap_or_else(|e| e.into_inner()).insert(Alert::read(&o));
                 }
@@ -379,7 +386,9 @@ impl Controller {
                     .providers
                     .iter()
                     .filter(|(k, _)| k.0 == key.0)
-                    .filter(|(k, _)| self.live.provider(&k.0, &k.1).is_some_and(|p| p.provider.secrets().any(|n| n == key.1)))
+                    .filter(|(k, _)| {
+                        self.live.provider(&k.0, &k.1).is_some_and(|p| p.provider.secrets().any(|n| n == key.1))
+                    })
                     .map(|(k, _)| k.clone())
                     .collect();
                 for user in users {

@@ -231,9 +231,16 @@ impl Outbox {
     }
 
     /// A provider that a notice goes to; the error is why it does not.
-    fn target(&self, alert: &Alert, t: &Target, n: &Notice, made: &Notice) -> Result<(Target, Provider, String), String> {
+    fn target(
+        &self,
+        alert: &Alert,
+        t: &Target,
+        n: &Notice,
+        made: &Notice,
+    ) -> Result<(Target, Provider, String), String> {
         let Some(known) = self.live.provider(&alert.namespace, &t.provider) else {
-            let why = format!("failed to read provider: providers.notification.toolkit.fluxcd.io {:?} not found", t.provider);
+            let why =
+                format!("failed to read provider: providers.notification.toolkit.fluxcd.io {:?} not found", t.provider);
             self.refused(alert, n, &why);
             return Err(why);
         };
@@ -278,7 +285,8 @@ impl Outbox {
         let alerts = self.live.alerts.read().unwrap_or_else(|e| e.into_inner());
         // What alerts remember that are gone or that do not shape any more is forgotten.
         memories.retain(|uid, m| {
-            let kept = alerts.get(&m.alert.namespace, &m.alert.name).is_some_and(|a| a.uid == *uid && a.shaping.is_some());
+            let kept =
+                alerts.get(&m.alert.namespace, &m.alert.name).is_some_and(|a| a.uid == *uid && a.shaping.is_some());
             if !kept {
                 draft.lines.push(Write::Forget { owner: format!("{MEMORY}{uid}") });
             }

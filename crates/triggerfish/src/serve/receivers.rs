@@ -29,7 +29,9 @@ struct Known {
 pub async fn run(api: Api, hooks: Arc<Hooks>) {
     let (tell, mut told) = mpsc::unbounded_channel();
     let receivers = Target::of(FLUX_GROUP, "v1", "receivers", "Receiver");
-    for (target, what) in [(receivers, What::Receiver as fn(Change) -> What), (Target::core("secrets", "Secret"), What::Secret)] {
+    for (target, what) in
+        [(receivers, What::Receiver as fn(Change) -> What), (Target::core("secrets", "Secret"), What::Secret)]
+    {
         let tell = tell.clone();
         // The receiver of these lives as long as the program.
         tokio::spawn(follow(api.clone(), target, move |c| drop(tell.send(what(c)))));
@@ -41,7 +43,9 @@ pub async fn run(api: Api, hooks: Arc<Hooks>) {
             What::Receiver(Change::Restart) => fresh.clear(),
             What::Receiver(Change::Applied(o)) => {
                 fresh.insert(key(&o));
-                let same = known.get(&key(&o)).is_some_and(|k| k.object["spec"] == o["spec"] && k.object["metadata"]["generation"] == o["metadata"]["generation"]);
+                let same = known.get(&key(&o)).is_some_and(|k| {
+                    k.object["spec"] == o["spec"] && k.object["metadata"]["generation"] == o["metadata"]["generation"]
+                });
                 if !same {
                     place(&api, &hooks, &mut known, o).await;
                 }

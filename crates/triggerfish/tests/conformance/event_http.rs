@@ -35,14 +35,21 @@ fn manifests(sink: &Sink) -> String {
     let provider = json!({"apiVersion": "notification.toolkit.fluxcd.io/v1beta3", "kind": "Provider", "metadata": {"name": "sink", "namespace": "apps"},
         "spec": {"type": "generic", "address": sink.url("/"), "triggerfish": {"concurrency": 1}}});
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "apps"}});
-    let all = [namespace, provider, alert("all", json!({"kind": "Kustomization", "name": "*"})), alert("end", json!({"kind": "End", "name": "end"}))];
+    let all = [
+        namespace,
+        provider,
+        alert("all", json!({"kind": "Kustomization", "name": "*"})),
+        alert("end", json!({"kind": "End", "name": "end"})),
+    ];
     all.map(|o| o.to_string()).join("\n---\n")
 }
 
 fn bytes(q: &Value, at: &str) -> Vec<u8> {
     use base64::Engine;
     let repeated = |text: String, how: &Value| match how["mark"].as_str() {
-        Some(mark) => text.replace(mark, &how["text"].as_str().unwrap().repeat(how["count"].as_u64().unwrap() as usize)),
+        Some(mark) => {
+            text.replace(mark, &how["text"].as_str().unwrap().repeat(how["count"].as_u64().unwrap() as usize))
+        }
         None => text,
     };
     if let Some(raw) = q["raw"].as_str() {
@@ -53,13 +60,20 @@ fn bytes(q: &Value, at: &str) -> Vec<u8> {
         None => repeated(q["body"].as_str().unwrap_or("").to_owned(), &q["body_repeat"]).into_bytes(),
     };
     let proto = q["proto"].as_str().unwrap_or("HTTP/1.1");
-    let mut out =
-        format!("{} {} {proto}\r\nHost: events.example.com\r\n", q["method"].as_str().unwrap(), q["path"].as_str().unwrap());
+    let mut out = format!(
+        "{} {} {proto}\r\nHost: events.example.com\r\n",
+        q["method"].as_str().unwrap(),
+        q["path"].as_str().unwrap()
+    );
     for h in q["headers"].as_array().into_iter().flatten() {
         out.push_str(&format!("{}: {}\r\n", h[0].as_str().unwrap(), h[1].as_str().unwrap()));
     }
     let chunked = q["chunked"] == true;
-    out.push_str(&if chunked { "Transfer-Encoding: chunked\r\n\r\n".into() } else { format!("Content-Length: {}\r\n\r\n", body.len()) });
+    out.push_str(&if chunked {
+        "Transfer-Encoding: chunked\r\n\r\n".into()
+    } else {
+        format!("Content-Length: {}\r\n\r\n", body.len())
+    });
     let mut out = out.into_bytes();
     if chunked {
         out.extend(format!("{:x}\r\n", body.len()).into_bytes());
@@ -73,7 +87,8 @@ fn bytes(q: &Value, at: &str) -> Vec<u8> {
 
 fn one(at: &str, step: &Value) -> Result<(), String> {
     let wanted = &step["response"];
-    let answer = raw(at, &bytes(&step["request"], at), step["request"]["method"] == "HEAD").map_err(|e| e.to_string())?;
+    let answer =
+        raw(at, &bytes(&step["request"], at), step["request"]["method"] == "HEAD").map_err(|e| e.to_string())?;
     // What the HTTP library of the original says by itself asks nothing of others.
     let text = wanted["body"].as_str().unwrap_or("");
     if text.starts_with("400 Bad Request") {

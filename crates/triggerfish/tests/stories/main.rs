@@ -862,8 +862,19 @@ fn what_this_version_cannot_run_is_refused_by_name() {
 fn two_servers_cannot_share_a_directory() {
     let server = Server::start(&[]);
     let mut c = Command::new(env!("CARGO_BIN_EXE_triggerfish"));
-    c.args(["serve", "--http-address", "127.0.0.1:0", "--kube-address", "127.0.0.1:0", "--notification-address", "127.0.0.1:0", "--receiver-address", "127.0.0.1:0", "--data-dir"])
-        .arg(server.data());
+    c.args([
+        "serve",
+        "--http-address",
+        "127.0.0.1:0",
+        "--kube-address",
+        "127.0.0.1:0",
+        "--notification-address",
+        "127.0.0.1:0",
+        "--receiver-address",
+        "127.0.0.1:0",
+        "--data-dir",
+    ])
+    .arg(server.data());
     let out = Output::of(c);
     assert!(
         !out.ok && out.stderr.contains(&format!("in use by another triggerfish (process {})", server.pid())),

@@ -38,7 +38,8 @@ fn notice(name: &str, severity: &str, message: &str) -> Value {
 }
 
 fn post(server: &Server, n: &Value) {
-    let answer = request(&intake(server), "POST", "/", &[("Content-Type", "application/json")], n.to_string().as_bytes());
+    let answer =
+        request(&intake(server), "POST", "/", &[("Content-Type", "application/json")], n.to_string().as_bytes());
     assert_eq!(answer.status, 202, "{}", answer.text());
 }
 
@@ -60,18 +61,30 @@ fn alert(namespace: &str, name: &str, provider: &str) -> String {
 }
 
 /// Every service in one, behind a proxy that leads to it.
-struct Vendor {
+pub struct Vendor {
     child: Child,
-    server: u16,
+    pub server: u16,
     proxy: u16,
     record: PathBuf,
 }
 
 impl Vendor {
-    fn start(dir: &Path, user: Option<&str>) -> Vendor {
+    pub fn start(dir: &Path, user: Option<&str>) -> Vendor {
         let names = [
-            "hooks.slack.com", "slack.com", "api.github.com", "webexapis.com", "sentry.io", "api.telegram.org", "matrix.org", "open.larksuite.com",
-            "api.opsgenie.com", "alertmanager.example.com", "grafana.example.com", "prod.westeurope.logic.azure.com", "fluxv2.servicebus.windows.net", "localhost",
+            "hooks.slack.com",
+            "slack.com",
+            "api.github.com",
+            "webexapis.com",
+            "sentry.io",
+            "api.telegram.org",
+            "matrix.org",
+            "open.larksuite.com",
+            "api.opsgenie.com",
+            "alertmanager.example.com",
+            "grafana.example.com",
+            "prod.westeurope.logic.azure.com",
+            "fluxv2.servicebus.windows.net",
+            "localhost",
         ];
         let names: Vec<String> = names.iter().map(|n| format!("DNS:{n}")).chain(["IP:127.0.0.1".to_owned()]).collect();
         let make = format!(
@@ -91,7 +104,7 @@ impl Vendor {
         Vendor { child, server: ports[0], proxy: ports[1], record }
     }
 
-    fn got(&self) -> Vec<Value> {
+    pub fn got(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.record).unwrap_or_default();
         text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
     }
@@ -149,7 +162,10 @@ fn the_manifests_of_the_seed_are_applied_by_kubectl_and_lead_to_their_services()
         }
         let sent = eventually(&format!("{head} is sent"), || {
             let got = vendor.got();
-            got[before..].iter().find(|r| r["method"] == method && r["host"] == host && r["path"].as_str().unwrap().starts_with(path)).cloned()
+            got[before..]
+                .iter()
+                .find(|r| r["method"] == method && r["host"] == host && r["path"].as_str().unwrap().starts_with(path))
+                .cloned()
         });
         assert!(method == "GET" || !sent["body"].as_str().unwrap().is_empty(), "{head}");
         let out = script(&server, &format!("kubectl delete alert all -n {namespace}\nkubectl delete provider {name} -n {namespace}\nkubectl delete secret -n {namespace} --field-selector metadata.name!=tls-certs --all >/dev/null || true")).unwrap();
@@ -163,40 +179,67 @@ fn the_manifests_of_the_seed_are_applied_by_kubectl_and_lead_to_their_services()
 fn describe_says_what_became_of_a_notice() {
     let sink = Sink::start();
     let server = Server::start(&["--without-engine"]);
-    server.apply(&[
-        flux("Provider", "flux-system", "chat", json!({"type": "slack", "channel": "general", "address": sink.url("/services/T0/B0/verysecretpart")})),
-        alert("flux-system", "on-call", "chat"),
-    ].join("\n---\n"));
+    server.apply(
+        &[
+            flux(
+                "Provider",
+                "flux-system",
+                "chat",
+                json!({"type": "slack", "channel": "general", "address": sink.url("/services/T0/B0/verysecretpart")}),
+            ),
+            alert("flux-system", "on-call", "chat"),
+        ]
+        .join("\n---\n"),
+    );
     post(&server, &notice("podinfo", "error", "it broke"));
     let sent = sink.wait(1);
     assert_eq!(sent[0].json()["channel"], "general");
     assert_eq!(sent[0].json()["attachments"][0]["text"], "it broke");
     eventually("the alert says so", || {
         let a = object(&server, "alert", "flux-system", "on-call");
-        (condition(&a, "Delivering") == "True Delivered" && a["status"]["delivered"] == 1 && a["status"]["matched"] == 1).then_some(())
+        (condition(&a, "Delivering") == "True Delivered"
+            && a["status"]["delivered"] == 1
+            && a["status"]["matched"] == 1)
+            .then_some(())
     });
-    let Some(out) = script(&server, "kubectl describe alert on-call -n flux-system; kubectl get providers,alerts -n flux-system") else { return };
+    let Some(out) =
+        script(&server, "kubectl describe alert on-call -n flux-system; kubectl get providers,alerts -n flux-system")
+    else {
+        return;
+    };
     for words in ["Delivering", "Last Success", "Matched", "DELIVERED"] {
         assert!(out.stdout.contains(words), "{words}: {}", out.stdout);
     }
     // What is posted again within five minutes is known.
-    let again = request(&intake(&server), "POST", "/", &[], notice("podinfo", "error", "it broke").to_string().as_bytes());
+    let again =
+        request(&intake(&server), "POST", "/", &[], notice("podinfo", "error", "it broke").to_string().as_bytes());
     assert_eq!((again.status, again.text().as_str()), (429, "Too Many Requests\n"));
     // A service that refuses is told of, without what nobody may see.
     let strict = Sink::answering(|_| Some(("403 Forbidden".into(), "no service at verysecretpart".into())));
-    server.apply(&flux("Provider", "flux-system", "chat", json!({"type": "slack", "address": strict.url("/services/T0/B0/verysecretpart")})));
+    server.apply(&flux(
+        "Provider",
+        "flux-system",
+        "chat",
+        json!({"type": "slack", "address": strict.url("/services/T0/B0/verysecretpart")}),
+    ));
     post(&server, &notice("podinfo", "error", "it broke again"));
     eventually("the alert tells the failure", || {
         let a = object(&server, "alert", "flux-system", "on-call");
         (condition(&a, "Delivering") == "False DeliveryFailed" && a["status"]["lastError"]["code"] == 403).then_some(())
     });
-    let out = script(&server, "kubectl describe alert on-call -n flux-system; kubectl get events -n flux-system").unwrap();
+    let out =
+        script(&server, "kubectl describe alert on-call -n flux-system; kubectl get events -n flux-system").unwrap();
     assert!(out.stdout.contains("NotificationDispatchFailed"), "{}", out.stdout);
     assert!(!out.stdout.contains("verysecretpart") && out.stdout.contains("*****"), "{}", out.stdout);
     let list = server.cli(&["notify", "list", "-n", "flux-system", "--state", "dead"]);
     assert!(list.stdout.contains("chat") && list.stdout.contains("403"), "{}", list.stdout);
     // Once it takes them, what was given up is made again.
-    server.apply(&flux("Provider", "flux-system", "chat", json!({"type": "slack", "address": sink.url("/services/new")})));
+    server.apply(&flux(
+        "Provider",
+        "flux-system",
+        "chat",
+        json!({"type": "slack", "address": sink.url("/services/new")}),
+    ));
     let replayed = server.cli(&["notify", "replay", "all", "-n", "flux-system"]);
     assert!(replayed.stdout.contains("1 deliveries"), "{}{}", replayed.stdout, replayed.stderr);
     assert_eq!(sink.wait(2)[1].target, "/services/new");
@@ -207,11 +250,19 @@ fn signatures_are_those_that_others_compute() {
     let sink = Sink::start();
     let server = Server::start(&["--without-engine"]);
     let key = "b1fad212fb1b87a56c79e5da48018650b85ab7cf";
-    server.apply(&[
-        secret("flux-system", "hmac", json!({"token": key})),
-        flux("Provider", "flux-system", "signed", json!({"type": "generic-hmac", "address": sink.url("/"), "secretRef": {"name": "hmac"}})),
-        alert("flux-system", "all", "signed"),
-    ].join("\n---\n"));
+    server.apply(
+        &[
+            secret("flux-system", "hmac", json!({"token": key})),
+            flux(
+                "Provider",
+                "flux-system",
+                "signed",
+                json!({"type": "generic-hmac", "address": sink.url("/"), "secretRef": {"name": "hmac"}}),
+            ),
+            alert("flux-system", "all", "signed"),
+        ]
+        .join("\n---\n"),
+    );
     post(&server, &notice("podinfo", "info", "größer <&>"));
     let sent = sink.wait(1).remove(0);
     let body = server.dir.path().join("body");
@@ -274,7 +325,13 @@ fn a_forward_proxy_leads_to_a_server_with_its_own_certificate() {
     let port = crate::support::peers::free_port();
     let (conf, log) = (server.dir.path().join("tinyproxy.conf"), server.dir.path().join("tinyproxy.log"));
     std::fs::write(&conf, format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\nLogFile \"{}\"\nLogLevel Connect\nBasicAuth me hidden\nConnectPort {}\n", log.display(), vendor.server)).unwrap();
-    let mut proxy = Command::new("tinyproxy").args(["-d", "-c"]).arg(&conf).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut proxy = Command::new("tinyproxy")
+        .args(["-d", "-c"])
+        .arg(&conf)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     eventually("the proxy listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
     server.apply(&[
         secret("flux-system", "ca", json!({"ca.crt": ca})),
@@ -289,9 +346,16 @@ fn a_forward_proxy_leads_to_a_server_with_its_own_certificate() {
         (condition(&p, "Delivering") == "False DeliveryFailed").then_some(())
     });
     assert!(vendor.got().is_empty());
-    server.apply(&secret("flux-system", "proxy", json!({"address": format!("http://127.0.0.1:{port}"), "username": "me", "password": "hidden"})));
+    server.apply(&secret(
+        "flux-system",
+        "proxy",
+        json!({"address": format!("http://127.0.0.1:{port}"), "username": "me", "password": "hidden"}),
+    ));
     let sent = eventually("it arrives", || vendor.got().into_iter().next());
-    assert_eq!((sent["path"].as_str(), sent["headers"]["gotk-component"].as_str()), (Some("/hook"), Some("kustomize-controller")));
+    assert_eq!(
+        (sent["path"].as_str(), sent["headers"]["gotk-component"].as_str()),
+        (Some("/hook"), Some("kustomize-controller"))
+    );
     assert!(std::fs::read_to_string(&log).unwrap().contains("CONNECT localhost"));
     let _ = proxy.kill();
     let _ = proxy.wait();
@@ -317,7 +381,10 @@ fn how_a_workflow_ended_reaches_who_asks() {
     ].join("\n---\n"));
     let sent = sink.wait(4);
     let of = |kind: &str, name: &str| -> Value {
-        let found = sent.iter().map(|s| s.json()).find(|v| v["involvedObject"]["kind"] == kind && v["involvedObject"]["name"] == name);
+        let found = sent
+            .iter()
+            .map(|s| s.json())
+            .find(|v| v["involvedObject"]["kind"] == kind && v["involvedObject"]["name"] == name);
         found.unwrap_or_else(|| panic!("{kind} {name}: {sent:?}"))
     };
     let (good, bad) = (of("Workflow", "good"), of("Workflow", "bad"));
@@ -353,10 +420,13 @@ fn nothing_is_lost_or_doubled_over_crashes_and_an_outage() {
         Some(("200 OK".into(), String::new()))
     });
     let mut server = Server::start(&["--without-engine"]);
-    server.apply(&[
-        flux("Provider", "flux-system", "hook", json!({"type": "generic", "address": sink.url("/")})),
-        alert("flux-system", "all", "hook"),
-    ].join("\n---\n"));
+    server.apply(
+        &[
+            flux("Provider", "flux-system", "hook", json!({"type": "generic", "address": sink.url("/")})),
+            alert("flux-system", "all", "hook"),
+        ]
+        .join("\n---\n"),
+    );
     for n in 0..EVENTS {
         if n % 50 == 25 {
             server.kill();
@@ -378,7 +448,8 @@ fn nothing_is_lost_or_doubled_over_crashes_and_an_outage() {
     // What is about one object comes in its order.
     for k in 0..50 {
         let mut seen = BTreeSet::new();
-        let of: Vec<usize> = all.iter().map(|m| m[6..].parse::<usize>().unwrap()).filter(|n| n % 50 == k && seen.insert(*n)).collect();
+        let of: Vec<usize> =
+            all.iter().map(|m| m[6..].parse::<usize>().unwrap()).filter(|n| n % 50 == k && seen.insert(*n)).collect();
         assert!(of.is_sorted(), "{k}: {of:?}");
     }
 }
@@ -391,19 +462,31 @@ fn a_service_that_asks_for_time_gets_it_and_a_dead_one_holds_up_nobody() {
     let sink = Sink::answering(move |_| {
         let mut asked = a.lock().unwrap();
         asked.push(begun.elapsed());
-        if asked.len() == 1 { Some(("429 Too Many Requests\r\nRetry-After: 2".into(), String::new())) } else { Some(("200 OK".into(), String::new())) }
+        if asked.len() == 1 {
+            Some(("429 Too Many Requests\r\nRetry-After: 2".into(), String::new()))
+        } else {
+            Some(("200 OK".into(), String::new()))
+        }
     });
     let free = Sink::start();
     let server = Server::start(&["--without-engine"]);
     let dead = crate::support::peers::free_port();
-    server.apply(&[
-        flux("Provider", "flux-system", "slow", json!({"type": "generic", "address": sink.url("/")})),
-        flux("Provider", "flux-system", "dead", json!({"type": "generic", "address": format!("http://127.0.0.1:{dead}/")})),
-        flux("Provider", "flux-system", "free", json!({"type": "generic", "address": free.url("/")})),
-        alert("flux-system", "slow", "slow"),
-        alert("flux-system", "dead", "dead"),
-        alert("flux-system", "free", "free"),
-    ].join("\n---\n"));
+    server.apply(
+        &[
+            flux("Provider", "flux-system", "slow", json!({"type": "generic", "address": sink.url("/")})),
+            flux(
+                "Provider",
+                "flux-system",
+                "dead",
+                json!({"type": "generic", "address": format!("http://127.0.0.1:{dead}/")}),
+            ),
+            flux("Provider", "flux-system", "free", json!({"type": "generic", "address": free.url("/")})),
+            alert("flux-system", "slow", "slow"),
+            alert("flux-system", "dead", "dead"),
+            alert("flux-system", "free", "free"),
+        ]
+        .join("\n---\n"),
+    );
     for n in 0..3 {
         post(&server, &notice(&format!("k{n}"), "info", "hello"));
     }
@@ -427,13 +510,19 @@ fn an_alert_says_when_in_which_words_and_how_often() {
         let spec = json!({"providerRef": {"name": "hook"}, "eventSources": source, "eventMetadata": {"by": name}, "triggerfish": shape});
         flux("Alert", "flux-system", name, spec)
     };
-    server.apply(&[
-        flux("Provider", "flux-system", "hook", json!({"type": "generic", "address": sink.url("/")})),
-        shaped("words", json!({"when": "event.severity == 'error'", "text": "'broken: ' + event.involvedObject.name"})),
-        shaped("turns", json!({"on": "change"})),
-        shaped("three", json!({"threshold": {"count": 3, "within": "10m"}})),
-        shaped("group", json!({"group": {"by": ["event.involvedObject.kind"], "wait": "1s", "interval": "1s"}})),
-    ].join("\n---\n"));
+    server.apply(
+        &[
+            flux("Provider", "flux-system", "hook", json!({"type": "generic", "address": sink.url("/")})),
+            shaped(
+                "words",
+                json!({"when": "event.severity == 'error'", "text": "'broken: ' + event.involvedObject.name"}),
+            ),
+            shaped("turns", json!({"on": "change"})),
+            shaped("three", json!({"threshold": {"count": 3, "within": "10m"}})),
+            shaped("group", json!({"group": {"by": ["event.involvedObject.kind"], "wait": "1s", "interval": "1s"}})),
+        ]
+        .join("\n---\n"),
+    );
     for (n, severity) in ["error", "error", "info", "error"].iter().enumerate() {
         post(&server, &notice("app", severity, &format!("m{n}")));
     }
@@ -469,13 +558,29 @@ fn what_would_be_sent_is_shown_and_why_not() {
     std::fs::write(&file, notice("podinfo", "info", "look at me").to_string()).unwrap();
     let file = file.to_str().unwrap();
     let rendered = server.cli(&["notify", "render", "yes", "--event", file, "-n", "flux-system"]);
-    assert!(rendered.ok && rendered.stdout.contains("look at me") && rendered.stdout.contains("POST http://127.0.0.1"), "{}{}", rendered.stdout, rendered.stderr);
+    assert!(
+        rendered.ok && rendered.stdout.contains("look at me") && rendered.stdout.contains("POST http://127.0.0.1"),
+        "{}{}",
+        rendered.stdout,
+        rendered.stderr
+    );
     assert!(!rendered.stdout.contains("very-secret"), "{}", rendered.stdout);
     assert!(sink.got().is_empty());
     let explained = server.cli(&["notify", "explain", "--event", file]);
-    assert!(explained.stdout.contains("yes  flux-system/yes") && explained.stdout.contains("no   flux-system/no: eventSeverity"), "{}{}", explained.stdout, explained.stderr);
+    assert!(
+        explained.stdout.contains("yes  flux-system/yes")
+            && explained.stdout.contains("no   flux-system/no: eventSeverity"),
+        "{}{}",
+        explained.stdout,
+        explained.stderr
+    );
     let tried = server.cli(&["notify", "test", "chat", "-n", "flux-system"]);
-    assert!(tried.ok && tried.stdout.contains("delivered") && !tried.stdout.contains("very-secret"), "{}{}", tried.stdout, tried.stderr);
+    assert!(
+        tried.ok && tried.stdout.contains("delivered") && !tried.stdout.contains("very-secret"),
+        "{}{}",
+        tried.stdout,
+        tried.stderr
+    );
     assert_eq!(sink.wait(1)[0].header("Authorization"), "Bearer xoxb-very-secret");
     // The same of an event that was posted.
     let token = admin(&server);
@@ -514,7 +619,12 @@ fn a_receiver_has_objects_looked_at_again_and_starts_workflows() {
     let at = std::fs::read_to_string(server.data().join("receiver-address")).unwrap();
     let body = r#"{"ref":"refs/heads/main"}"#;
     let hook = |signature: &str, path: &str| {
-        let headers = [("Content-Type", "application/json"), ("X-GitHub-Event", "push"), ("X-Hub-Signature-256", signature), ("X-GitHub-Delivery", "one")];
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-GitHub-Event", "push"),
+            ("X-Hub-Signature-256", signature),
+            ("X-GitHub-Delivery", "one"),
+        ];
         request(&at, "POST", path, &headers, body.as_bytes()).status
     };
     let good = "sha256=8588fd50c04ac2c191575340c4c0fe284157898def8e4d10af822f05dd7c9bb5";
@@ -538,7 +648,9 @@ fn a_receiver_has_objects_looked_at_again_and_starts_workflows() {
 #[test]
 fn no_secret_is_seen_of_any_provider() {
     // Whatever a service answers, it answers with what it was sent.
-    let echo = Sink::answering(|s| Some(("400 Bad Request".into(), format!("{} {:?} {}", s.target, s.headers, String::from_utf8_lossy(&s.body)))));
+    let echo = Sink::answering(|s| {
+        Some(("400 Bad Request".into(), format!("{} {:?} {}", s.target, s.headers, String::from_utf8_lossy(&s.body))))
+    });
     let server = Server::start(&["--without-engine"]);
     let token = admin(&server);
     let hidden = |key: &str| format!("hidden-{key}-f00d");
@@ -564,7 +676,9 @@ fn no_secret_is_seen_of_any_provider() {
     });
     let mut seen = list.to_string();
     for d in list["items"].as_array().unwrap() {
-        seen.push_str(&server.get(&format!("/api/v1/deliveries/flux-system/{}", d["id"].as_str().unwrap()), &token).text());
+        seen.push_str(
+            &server.get(&format!("/api/v1/deliveries/flux-system/{}", d["id"].as_str().unwrap()), &token).text(),
+        );
     }
     let failed = list["items"].as_array().unwrap().iter().filter(|d| d["state"] == "dead").count();
     assert!(failed > kinds.len() / 2, "{list}");
@@ -582,11 +696,27 @@ fn no_secret_is_seen_of_any_provider() {
     seen.push_str(&server.get("/api/v1/event-records/flux-system", &token).text());
     seen.push_str(&server.get("/metrics", &token).text());
     assert!(seen.contains("*****"), "nothing was masked: nothing was there to mask");
-    let found: Vec<&str> = seen.match_indices("f00d").map(|(at, _)| &seen[at.saturating_sub(80)..(at + 4)]).take(5).collect();
+    let found: Vec<&str> =
+        seen.match_indices("f00d").map(|(at, _)| &seen[at.saturating_sub(80)..(at + 4)]).take(5).collect();
     assert!(found.is_empty(), "{found:#?}");
 }
 
 /// Every type of providers.
 fn provider_types() -> Vec<String> {
     notify::provider::KINDS.iter().map(|k| k.name.to_owned()).collect()
+}
+
+#[test]
+fn the_example_tells_of_a_workflow_that_failed() {
+    let sink = Sink::start();
+    let server = Server::start(&[]);
+    let example =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/notifications.yaml"))
+            .unwrap();
+    let file = server.dir.path().join("example.yaml");
+    std::fs::write(&file, example.replace("http://127.0.0.1:8099/", &sink.url("/"))).unwrap();
+    let Some(out) = script(&server, &format!("kubectl create -f {}", file.display())) else { return };
+    assert!(out.ok, "{}{}", out.stdout, out.stderr);
+    let told = sink.wait(1).remove(0).json();
+    assert!(told["message"].as_str().unwrap().starts_with("workflow broken-"), "{told}");
 }

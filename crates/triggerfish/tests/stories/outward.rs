@@ -55,7 +55,7 @@ fn there_and_back(subscriber: &Value, kind: &str, source: (&str, &str), away: &m
     };
     post(1);
     let one = json!({"n": 1, "text": "größer"});
-    assert_eq!(payloads(&server, &token, source.0, 1), [one.clone()], "{kind} {subscriber}");
+    assert_eq!(payloads(&server, &token, source.0, 1), std::slice::from_ref(&one), "{kind} {subscriber}");
     // What comes while the broker is away waits, also over a crash.
     away(true);
     post(2);
@@ -94,8 +94,7 @@ fn events_go_out_by_http_and_come_back_as_themselves() {
 fn events_go_out_by_nats_and_come_back_as_themselves() {
     let Some(mut broker) = peers::nats() else { return };
     let mut client = peers::NatsClient::connect(broker.port);
-    let made =
-        client.request("$JS.API.STREAM.CREATE.out", r#"{"name":"out","subjects":["out.>"],"storage":"file"}"#);
+    let made = client.request("$JS.API.STREAM.CREATE.out", r#"{"name":"out","subjects":["out.>"],"storage":"file"}"#);
     assert!(!made.contains("error"), "{made}");
     let url = format!("nats://127.0.0.1:{}", broker.port);
     for mode in ["structured", "binary"] {
@@ -198,8 +197,7 @@ fn sdk() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/sdk")
 }
 
-const STORE: &str =
-    "apiVersion: v1\nkind: Secret\nmetadata: {name: store, namespace: argo}\nstringData: {access: key, secret: secret}\n";
+const STORE: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: store, namespace: argo}\nstringData: {access: key, secret: secret}\n";
 
 #[test]
 fn a_bucket_without_notifications_is_polled_and_a_queue_is_read() {
@@ -234,7 +232,8 @@ fn a_bucket_without_notifications_is_polled_and_a_queue_is_read() {
     assert!(why.contains("400"), "{why}");
     let put = |names: &[&str]| {
         // A listing knows whole seconds: what is written in one with the newest that was there is not seen to be new.
-        let text: String = names.iter().map(|n| format!("s3.put_object(Bucket='input', Key='{n}', Body=b'1')\n")).collect();
+        let text: String =
+            names.iter().map(|n| format!("s3.put_object(Bucket='input', Key='{n}', Body=b'1')\n")).collect();
         let out = python(port, &format!("import time; time.sleep(1.1)\n{text}"));
         assert!(out.ok, "{}", out.stderr);
     };
@@ -258,7 +257,12 @@ fn a_bucket_without_notifications_is_polled_and_a_queue_is_read() {
     assert_eq!(after("s3.queued", 3), 3);
     // What is on disk is gone from the queue.
     eventually("the queue is empty", || {
-        let out = python(port, &format!("a = sqs.get_queue_attributes(QueueUrl='{url}', AttributeNames=['All'])['Attributes']\nprint(a['ApproximateNumberOfMessages'], a['ApproximateNumberOfMessagesNotVisible'])"));
+        let out = python(
+            port,
+            &format!(
+                "a = sqs.get_queue_attributes(QueueUrl='{url}', AttributeNames=['All'])['Attributes']\nprint(a['ApproximateNumberOfMessages'], a['ApproximateNumberOfMessagesNotVisible'])"
+            ),
+        );
         (out.stdout.trim() == "0 0").then_some(())
     });
 }
@@ -278,7 +282,8 @@ fn each_configuration_is_counted() {
     }
     let text = eventually("the loss is counted", || {
         let text = server.get("/metrics", &token).text();
-        (!text.contains("lost_total{namespace=\"argo\",gateway=\"counted\",configuration=\"nats.away\"} 0")).then_some(text)
+        (!text.contains("lost_total{namespace=\"argo\",gateway=\"counted\",configuration=\"nats.away\"} 0"))
+            .then_some(text)
     });
     for line in [
         "configuration_up{namespace=\"argo\",gateway=\"counted\",configuration=\"webhook.in\"} 1",
@@ -334,4 +339,84 @@ fn what_a_watcher_has_not_had_is_dropped_only_where_the_server_is_told_to() {
             assert_eq!((oldest, cursor, bus.dropped_unread()), (11, 10, 0));
         }
     }
+}
+
+#[test]
+fn a_gibibyte_and_senders_that_take_their_time_hold_up_nobody() {
+    use std::io::{Read, Write};
+    let server = Server::start(&["--without-engine"]);
+    admin(&server);
+    let port = free_port();
+    gateway(&server, "hooks", &[("webhook.in", &format!("port: {port}\nendpoint: /\nmethod: POST\n"))]);
+    node(&server, "hooks", "webhook.in", "Running");
+    let connect = || {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream
+    };
+    let slow: Vec<std::net::TcpStream> = (0..50)
+        .map(|_| {
+            let mut s = connect();
+            s.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{").unwrap();
+            s
+        })
+        .collect();
+    let chunk = vec![b'x'; 1 << 20];
+    for head in ["Content-Length: 1073741824\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n40000000\r\n"] {
+        let mut s = connect();
+        s.write_all(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}").as_bytes()).unwrap();
+        // It is told before it has sent it all, and may not get rid of the rest.
+        let sent = (0..1024).take_while(|_| s.write_all(&chunk).is_ok()).count();
+        let mut answer = [0; 12];
+        let heard = s.read_exact(&mut answer);
+        assert!(heard.is_err() || &answer == b"HTTP/1.1 413", "{sent} MiB: {}", String::from_utf8_lossy(&answer));
+    }
+    assert_eq!(send(port, "POST", "/", &[], "1").0, 200, "the others go on");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let most = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
+    assert!(most.unwrap() < 512 * 1024, "{most:?} KiB");
+    for mut s in slow {
+        let mut answer = [0; 12];
+        s.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 408");
+    }
+}
+
+#[test]
+fn certificates_that_nobody_vouches_for_are_told_of() {
+    let server = Server::start(&["--without-engine"]);
+    admin(&server);
+    let vendor = crate::notifications::Vendor::start(server.dir.path(), None);
+    let port = vendor.server;
+    let ca = std::fs::read_to_string(server.dir.path().join("ca.crt")).unwrap();
+    let of = |name: &str, value: &str| {
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "argo"}, "stringData": {"value": value}}).to_string()
+    };
+    server.apply(&[of("ca", &ca), of("bad", "no certificate"), of("key", "k")].join("\n---\n"));
+    let keys = "accessKey: {name: key, key: value}\nsecretKey: {name: key, key: value}\n";
+    let mqtt = format!("url: ssl://127.0.0.1:{port}\ntopic: a\n");
+    let amqp = format!("url: amqps://127.0.0.1:{port}\nexchangeName: a\nexchangeType: fanout\nroutingKey: a\n");
+    let s3 = format!(
+        "bucket: {{name: b}}\nendpoint: 127.0.0.1:{port}\nregion: r\npoll: 1s\nevents: [\"s3:ObjectCreated:*\"]\n{keys}"
+    );
+    let entries = [
+        ("mqtt.strange", mqtt.clone()),
+        ("amqp.strange", amqp),
+        ("s3.strange", s3),
+        ("mqtt.bad", format!("{mqtt}tls: {{caCert: {{name: bad, key: value}}}}\n")),
+        ("mqtt.missing", format!("{mqtt}tls: {{caCert: {{name: nowhere, key: value}}}}\n")),
+    ];
+    let entries: Vec<(&str, &str)> = entries.iter().map(|(a, b)| (*a, b.as_str())).collect();
+    gateway(&server, "secure", &entries);
+    for (name, _) in &entries {
+        let n = node(&server, "secure", name, "Error");
+        let why = n["message"].as_str().unwrap();
+        let wanted: &[&str] = match name.rsplit('.').next() {
+            Some("missing") => &["nowhere"],
+            Some("bad") => &["caCert", "certificate"],
+            _ => &["ertificate", "UnknownIssuer", "issuer"],
+        };
+        assert!(wanted.iter().any(|w| why.contains(w)), "{name}: {why}");
+    }
+    assert!(vendor.got().is_empty(), "nothing is told to a stranger");
 }

@@ -62,7 +62,9 @@ impl Sink {
 
     /// Waits until so many requests have come.
     pub fn wait(&self, count: usize) -> Vec<Sent> {
-        super::eventually(&format!("{count} requests come to the sink"), || Some(self.got()).filter(|g| g.len() >= count))
+        super::eventually(&format!("{count} requests come to the sink"), || {
+            Some(self.got()).filter(|g| g.len() >= count)
+        })
     }
 }
 

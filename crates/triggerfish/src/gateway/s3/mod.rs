@@ -132,7 +132,9 @@ fn read(v: &Value) -> Result<Arc<dyn Source>, String> {
     if let Way::Poll(_) = way
         && let Some(unseen) = events.iter().find(|e| !e.starts_with("s3:ObjectCreated:"))
     {
-        return Err(format!("event: {unseen:?} cannot be seen in a listing: only s3:ObjectCreated:* can be polled for"));
+        return Err(format!(
+            "event: {unseen:?} cannot be seen in a listing: only s3:ObjectCreated:* can be polled for"
+        ));
     }
     Ok(Arc::new(S3 { settings: s, bucket, events, base, way }))
 }

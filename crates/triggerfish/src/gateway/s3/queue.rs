@@ -1,7 +1,7 @@
 //! Notifications that a store sends to a queue of AWS' SQS, or of a server that speaks like it: deleted there when they are on disk.
 
-use super::super::outlet::{Outlet, pump};
 use super::super::Failure;
+use super::super::outlet::{Outlet, pump};
 use super::sign::{Keys, Unsigned};
 use super::{Https, S3};
 use bytes::Bytes;
@@ -25,7 +25,12 @@ pub struct Queue {
 
 impl Queue {
     pub fn base(&self) -> Result<Uri, String> {
-        let wrong = || format!("queue.url: {:?} is no address of a queue, such as https://sqs.eu-central-1.amazonaws.com/123456789012/uploads", self.url);
+        let wrong = || {
+            format!(
+                "queue.url: {:?} is no address of a queue, such as https://sqs.eu-central-1.amazonaws.com/123456789012/uploads",
+                self.url
+            )
+        };
         let uri: Uri = self.url.parse().map_err(|_| wrong())?;
         let known = matches!(uri.scheme_str(), Some("http" | "https")) && uri.path().len() > 1;
         if known { Ok(uri) } else { Err(wrong()) }
@@ -123,8 +128,7 @@ async fn call(
         headers: vec![("content-type", "application/x-amz-json-1.0"), ("x-amz-target", &action)],
         body: Bytes::from(body.to_string()),
     };
-    let request =
-        request.sign(queue.region(&s3.settings.region), keys, Timestamp::now()).map_err(Failure::Lost)?;
+    let request = request.sign(queue.region(&s3.settings.region), keys, Timestamp::now()).map_err(Failure::Lost)?;
     let text = super::read_whole(client, request, &s3.base).await?;
     if text.is_empty() {
         return Ok(Value::Null);

@@ -66,8 +66,7 @@ impl Subscriber for Http {
                 .tls_backend_preconfigured(tls)
                 .build()
                 .map_err(|e| Failure::lost("cannot begin", e))?;
-            let open: Box<dyn Connection> =
-                Box::new(Open { client, url: self.url.clone(), mode: self.mode, token });
+            let open: Box<dyn Connection> = Box::new(Open { client, url: self.url.clone(), mode: self.mode, token });
             Ok(open)
         })
     }
