@@ -39,6 +39,10 @@ where
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return answer;
     }
+    // A page of another site that a browser shows here is nobody who may post.
+    if parts.headers.get("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin") {
+        return empty(403);
+    }
     let body = match read(body).await {
         Ok(b) => b,
         Err(status) => return empty(status),

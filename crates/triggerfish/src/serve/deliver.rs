@@ -127,11 +127,15 @@ struct Refused {
 impl Delivering {
     pub async fn run(self, mut inbox: mpsc::Receiver<Action>) {
         let mut lines = Lines::default();
+        let progress = self.board.provider(&self.key.0, &self.key.1);
         let mut health = Health { failures: 0, not_before: Instant::now() };
         let (mut running, mut settling) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
             let retried = self.bus.retried.notified();
             self.catch_up(&mut lines);
+            if !self.hand.behind.load(Ordering::Acquire) {
+                progress.waiting.store(lines.known.len() as u64, Ordering::Relaxed);
+            }
             lines.wake(false);
             let (at_once, spacing) = self.bounds(&health);
             let now = Instant::now();
@@ -189,7 +193,9 @@ impl Delivering {
             }
         }
         let progress = self.board.provider(&self.key.0, &self.key.1);
-        progress.waiting.store(self.bus.count(&owner, State::Waiting).unwrap_or(0), Ordering::Relaxed);
+        if self.hand.behind.load(Ordering::Acquire) {
+            progress.waiting.store(self.bus.count(&owner, State::Waiting).unwrap_or(0), Ordering::Relaxed);
+        }
         progress.dead.store(self.bus.count(&owner, State::Dead).unwrap_or(0), Ordering::Relaxed);
     }
 
@@ -247,8 +253,7 @@ impl Delivering {
                 health.failures = 0;
                 lines.done(&a);
                 progress.iter().for_each(|p| p.succeeded());
-                progress[0].waiting.fetch_sub(1, Ordering::Relaxed);
-                let settled =
+                        let settled =
                     Write::Settle { id: a.id, state: State::Done, attempts: a.attempts, result: "delivered".into() };
                 return Some(vec![settled]);
             }
@@ -273,7 +278,6 @@ impl Delivering {
         }
         health.failures = 0;
         lines.done(&a);
-        progress[0].waiting.fetch_sub(1, Ordering::Relaxed);
         progress.iter().for_each(|p| {
             p.dead.fetch_add(1, Ordering::Relaxed);
         });

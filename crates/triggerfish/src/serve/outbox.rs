@@ -222,10 +222,6 @@ impl Outbox {
         }
         let written = letters(alert, &made, &to, seq, cause);
         let written = written.inspect_err(|why| self.refused(alert, n, why))?;
-        for a in &written {
-            let provider = a.owner.rsplit('/').next().unwrap_or("");
-            self.board.provider(&a.namespace, provider).waiting.fetch_add(1, Ordering::Relaxed);
-        }
         draft.letters.extend(written);
         Ok(())
     }

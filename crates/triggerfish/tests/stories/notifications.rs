@@ -720,3 +720,23 @@ fn the_example_tells_of_a_workflow_that_failed() {
     let told = sink.wait(1).remove(0).json();
     assert!(told["message"].as_str().unwrap().starts_with("workflow broken-"), "{told}");
 }
+
+#[test]
+fn the_document_of_notifications_holds() {
+    let server = Server::start(&["--without-engine"]);
+    let text = include_str!("../../../../docs/notifications.md");
+    for block in text.split("```yaml\n").skip(1).map(|b| b.split("```").next().unwrap()) {
+        let documents = triggerfish::manifest::read(block).unwrap();
+        if documents[0].get("apiVersion").is_some() {
+            server.apply(block);
+        } else if documents[0].pointer("/spec/triggerfish/when").is_some() {
+            let read = notify::alert::Shaping::read(&documents[0]["spec"]["triggerfish"]);
+            assert!(read.is_ok(), "{read:?}");
+        }
+    }
+    // Every type of the reference is taken by the API.
+    let text = include_str!("../../../../docs/providers.md");
+    let all: Vec<&str> = text.split("```yaml\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
+    assert_eq!(all.len(), provider_types().len());
+    server.apply(&all.join("---\n"));
+}
