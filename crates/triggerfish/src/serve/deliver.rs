@@ -253,7 +253,7 @@ impl Delivering {
                 health.failures = 0;
                 lines.done(&a);
                 progress.iter().for_each(|p| p.succeeded());
-                        let settled =
+                let settled =
                     Write::Settle { id: a.id, state: State::Done, attempts: a.attempts, result: "delivered".into() };
                 return Some(vec![settled]);
             }

@@ -8,8 +8,9 @@ use crate::bus::ledger::{Action, State, Write};
 use crate::follow::{Change, Target, follow};
 use crate::kind::{FLUX_API_VERSION, FLUX_GROUP, FLUX_VERSION};
 use crate::kube_api::{Api, Clients, path};
-use crate::notices::{Board, OWNERS, event, owner};
+use crate::notices::{Board, OWNERS, Progress, event, owner};
 use base64::Engine;
+use futures_util::StreamExt;
 use notify::alert::Alerts;
 use notify::{Alert, Network, Notice, Provider, Secret, Setup};
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ pub use crate::notices::Key;
 
 /// How often what changed reaches the status.
 const STATUS: Duration = Duration::from_millis(500);
+/// Status that are written at the same time.
+const STATUS_AT_ONCE: usize = 32;
 /// Deliveries on their way from the one who writes them to the one who makes them; more wait in the log.
 const HANDED_OVER: usize = 4096;
 /// How long those who read wait for what was just applied.
@@ -193,8 +196,26 @@ struct Shown {
     stale: bool,
 }
 
+impl Shown {
+    /// What has to be written of its status.
+    fn next(&mut self, plural: &'static str, key: &Key, progress: &Progress, names: &[&str]) -> Option<Put> {
+        let generation = self.object["metadata"]["generation"].as_i64().unwrap_or(0);
+        let status = progress.status(&self.ready, generation, names, &self.written);
+        if status == self.written {
+            return None;
+        }
+        self.written.clone_from(&status);
+        Some((plural, key.clone(), status))
+    }
+}
+
+/// A status that has to be written: the plural of the kind, the object, the status.
+type Put = (&'static str, Key, Value);
+
 #[derive(Default)]
 struct Desk {
+    writing: Option<JoinHandle<()>>,
+    unwritten: Arc<Mutex<Vec<(&'static str, Key)>>>,
     providers: HashMap<Key, Shown>,
     alerts: HashMap<Key, Shown>,
     fresh_providers: HashSet<Key>,
@@ -247,6 +268,7 @@ impl Controller {
         match change {
             Change::Restart => desk.fresh_providers.clear(),
             Change::Applied(o) => {
+                let o = lean(o);
                 let key = key(&o);
                 desk.fresh_providers.insert(key.clone());
                 self.board.keep_provider(&key.0, &key.1, &o["status"]);
@@ -345,6 +367,7 @@ impl Controller {
         match change {
             Change::Restart => desk.fresh_alerts.clear(),
             Change::Applied(o) => {
+                let o = lean(o);
                 let key = key(&o);
                 desk.fresh_alerts.insert(key.clone());
                 self.board.keep_alert(&key.0, &key.1, &o["status"]);
@@ -412,25 +435,52 @@ impl Controller {
         self.live.seen[kind].fetch_max(version.unwrap_or(0), Ordering::AcqRel);
     }
 
+    /// Writes what changed of all status, beside everything else: many at once share a commit.
     async fn write(&self, api: &Api, desk: &mut Desk) {
+        if desk.writing.as_ref().is_some_and(|w| !w.is_finished()) {
+            return;
+        }
+        for (plural, key) in desk.unwritten.lock().unwrap_or_else(|e| e.into_inner()).drain(..) {
+            let all = if plural == "providers" { &mut desk.providers } else { &mut desk.alerts };
+            if let Some(shown) = all.get_mut(&key) {
+                shown.written = Value::Null;
+            }
+        }
+        let mut puts = Vec::new();
         for (key, shown) in &mut desk.providers {
             if std::mem::take(&mut shown.stale) {
                 shown.ready = self.usable(key).await;
             }
-            let names = ["delivered", "failed", "waiting", "dead"];
-            let generation = shown.object["metadata"]["generation"].as_i64().unwrap_or(0);
-            let status = self.board.provider(&key.0, &key.1).status(&shown.ready, generation, &names, &shown.written);
-            put(api, "providers", key, shown, status).await;
+            let progress = self.board.provider(&key.0, &key.1);
+            puts.extend(shown.next("providers", key, &progress, &["delivered", "failed", "waiting", "dead"]));
         }
         for (key, shown) in &mut desk.alerts {
             if std::mem::take(&mut shown.stale) {
                 shown.ready = self.sound(key);
             }
-            let names = ["matched", "delivered", "failed", "dead"];
-            let generation = shown.object["metadata"]["generation"].as_i64().unwrap_or(0);
-            let status = self.board.alert(&key.0, &key.1).status(&shown.ready, generation, &names, &shown.written);
-            put(api, "alerts", key, shown, status).await;
+            let progress = self.board.alert(&key.0, &key.1);
+            puts.extend(shown.next("alerts", key, &progress, &["matched", "delivered", "failed", "dead"]));
         }
+        if puts.is_empty() {
+            return;
+        }
+        let (api, unwritten) = (api.clone(), desk.unwritten.clone());
+        desk.writing = Some(tokio::spawn(async move {
+            let written = futures_util::stream::iter(puts).for_each_concurrent(STATUS_AT_ONCE, |put| {
+                let (api, unwritten) = (&api, &unwritten);
+                async move {
+                    let (plural, (namespace, name), status) = put;
+                    let place = format!("/apis/{FLUX_API_VERSION}/namespaces/{namespace}/{plural}/{name}/status");
+                    if let Err(e) = api.merge_blindly(&place, &json!({ "status": status })).await
+                        && e.code != 404
+                    {
+                        tracing::debug!(name, plural, error = %e, "could not write a status; it is tried again");
+                        unwritten.lock().unwrap_or_else(|e| e.into_inner()).push((plural, (namespace, name)));
+                    }
+                }
+            });
+            written.await;
+        }));
     }
 
     /// Whether a provider could be sent with.
@@ -470,6 +520,16 @@ impl Controller {
     }
 }
 
+/// Without what only those who write objects look at.
+fn lean(mut o: Value) -> Value {
+    if let Some(meta) = o["metadata"].as_object_mut() {
+        meta.remove("managedFields");
+        let last = "kubectl.kubernetes.io/last-applied-configuration";
+        meta.get_mut("annotations").and_then(Value::as_object_mut).map(|a| a.remove(last));
+    }
+    o
+}
+
 fn remember(all: &mut HashMap<Key, Shown>, key: &Key, o: Value, same: bool) {
     match all.get_mut(key).filter(|_| same) {
         Some(shown) => shown.object = o,
@@ -477,17 +537,6 @@ fn remember(all: &mut HashMap<Key, Shown>, key: &Key, o: Value, same: bool) {
             let written = o["status"].clone();
             all.insert(key.clone(), Shown { object: o, ready: Ok(()), written, stale: true });
         }
-    }
-}
-
-async fn put(api: &Api, plural: &str, (namespace, name): &Key, shown: &mut Shown, status: Value) {
-    if status == shown.written {
-        return;
-    }
-    let place = format!("/apis/{FLUX_API_VERSION}/namespaces/{namespace}/{plural}/{name}/status");
-    match api.merge_blindly(&place, &json!({ "status": status })).await {
-        Err(e) if e.code != 404 => tracing::debug!(name, error = %e, "could not write the status of a {plural}"),
-        _ => shown.written = status,
     }
 }
 
