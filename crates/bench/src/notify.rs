@@ -236,7 +236,7 @@ pub fn chaos(events: usize) {
     }
     endpoint.away.store(false, Ordering::Relaxed);
     let patience = Instant::now();
-    while endpoint.distinct() < accepted && patience.elapsed() < Duration::from_secs(600) {
+    while endpoint.distinct() < accepted && patience.elapsed() < Duration::from_secs(180) {
         std::thread::sleep(Duration::from_millis(200));
     }
     let taken = endpoint.taken.lock().expect("no panic");

@@ -11,7 +11,7 @@ pub type Key = (String, String);
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LastError {
-    pub at: String,
+    pub at: Timestamp,
     pub code: Option<u16>,
     /// Secrets are masked.
     pub message: String,
@@ -38,7 +38,7 @@ impl Progress {
         let count = |k: &str| AtomicU64::new(status[k].as_u64().unwrap_or(0));
         let at = status["lastSuccess"].as_str().and_then(|t| t.parse::<Timestamp>().ok());
         let error = status.get("lastError").filter(|e| e.is_object()).map(|e| LastError {
-            at: e["time"].as_str().unwrap_or("").into(),
+            at: e["time"].as_str().and_then(|t| t.parse().ok()).unwrap_or_default(),
             code: e["code"].as_u64().map(|c| c as u16),
             message: e["message"].as_str().unwrap_or("").into(),
         });
@@ -60,7 +60,7 @@ impl Progress {
 
     pub fn went_wrong(&self, code: Option<u16>, message: &str) {
         self.failed.fetch_add(1, Ordering::Relaxed);
-        let error = LastError { at: crate::clock::now_text(), code, message: message.to_owned() };
+        let error = LastError { at: Timestamp::now(), code, message: message.to_owned() };
         *self.last_error.lock().unwrap_or_else(|e| e.into_inner()) = Some(error);
     }
 
@@ -82,7 +82,7 @@ impl Progress {
             out["lastSuccess"] = Timestamp::from_millisecond(at).map_or(Value::Null, |t| json!(crate::clock::text(t)));
         }
         if let Some(e) = self.last_error.lock().unwrap_or_else(|e| e.into_inner()).as_ref() {
-            out["lastError"] = json!({"time": e.at, "message": e.message});
+            out["lastError"] = json!({"time": crate::clock::text(e.at), "message": e.message});
             if let Some(code) = e.code {
                 out["lastError"]["code"] = json!(code);
             }
@@ -97,15 +97,8 @@ impl Progress {
         match error {
             None if success == 0 => None,
             None => Some(Ok(())),
-            Some(e) => {
-                let at = e.at.parse::<Timestamp>().map_or(0, |t| t.as_millisecond());
-                // Errors are known to the second only.
-                Some(if success >= at + 1000 || self.waiting.load(Ordering::Relaxed) == 0 && success >= at {
-                    Ok(())
-                } else {
-                    Err(e.message)
-                })
-            }
+            Some(e) if success > e.at.as_millisecond() => Some(Ok(())),
+            Some(e) => Some(Err(e.message)),
         }
     }
 

@@ -23,14 +23,14 @@ const AT_ONCE: usize = 16;
 const HELD: usize = 8192;
 /// What was delivered and is not written down yet, at most.
 const SETTLING: usize = 1024;
-/// The pause after a first failure; it doubles with each.
+/// The pause after a first failure; it doubles with each while others get through.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Failures in a row after which a provider is taken for down: it is asked with one delivery at a time.
 const DOWN: u32 = 10;
 /// Failures in a row that are the provider's, and not those of one delivery.
 const STREAK: u32 = 3;
-const LONGEST_PROBE: Duration = Duration::from_secs(15);
+const LONGEST_PROBE: Duration = Duration::from_secs(30);
 /// For how long a delivery is tried again, if the provider does not say.
 const RETRY_FOR: Duration = Duration::from_secs(24 * 3600);
 /// The longest that the other side may have us wait.
@@ -46,10 +46,19 @@ pub struct Delivering {
     pub hand: Hand,
 }
 
+/// What waits about one object.
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<Action>,
+    /// Failures of the first, in a row, while others got through: it is not the provider that is down.
+    own: u32,
+    failed_at: Option<Instant>,
+}
+
 /// What waits: a line for each object, in the order in which it came.
 #[derive(Default)]
 struct Lines {
-    lines: HashMap<String, VecDeque<Action>>,
+    lines: HashMap<String, Line>,
     /// Objects whose first may be delivered now.
     ready: VecDeque<String>,
     /// Objects whose first waits for its time.
@@ -64,34 +73,44 @@ impl Lines {
             return;
         }
         let line = self.lines.entry(a.part.clone()).or_default();
-        line.push_back(a);
-        if line.len() == 1 {
-            let part = line[0].part.clone();
-            self.ready.push_back(part);
+        if line.waiting.is_empty() {
+            self.ready.push_back(a.part.clone());
         }
+        line.waiting.push_back(a);
     }
 
     /// The next that may be delivered; it stays the first of its line until it is settled.
     fn next(&mut self) -> Option<Action> {
         let part = self.ready.pop_front()?;
-        self.lines.get(&part)?.front().cloned()
+        self.lines.get(&part)?.waiting.front().cloned()
     }
 
     /// The first of a line is done with.
     fn done(&mut self, a: &Action) {
         self.known.remove(&a.id);
         let Some(line) = self.lines.get_mut(&a.part) else { return };
-        line.pop_front();
-        if line.is_empty() {
+        line.waiting.pop_front();
+        (line.own, line.failed_at) = (0, None);
+        if line.waiting.is_empty() {
             self.lines.remove(&a.part);
         } else {
             self.ready.push_back(a.part.clone());
         }
     }
 
+    /// The first of a line failed: how often so far, not counting what the provider as a whole failed.
+    fn failed(&mut self, a: &Action, last_success: Option<Instant>) -> u32 {
+        let Some(line) = self.lines.get_mut(&a.part) else { return 0 };
+        if line.failed_at.is_some_and(|before| last_success.is_some_and(|s| s > before)) {
+            line.own = line.own.saturating_add(1);
+        }
+        line.failed_at = Some(Instant::now());
+        line.own
+    }
+
     /// The first of a line is tried again later.
     fn delay(&mut self, a: &Action, by: Duration) {
-        if let Some(first) = self.lines.get_mut(&a.part).and_then(VecDeque::front_mut) {
+        if let Some(first) = self.lines.get_mut(&a.part).and_then(|l| l.waiting.front_mut()) {
             first.attempts = a.attempts;
         }
         self.count += 1;
@@ -114,6 +133,7 @@ impl Lines {
 struct Health {
     /// Failures in a row.
     failures: u32,
+    last_success: Option<Instant>,
     /// Before that nothing is sent to it.
     not_before: Instant,
 }
@@ -128,7 +148,7 @@ impl Delivering {
     pub async fn run(self, mut inbox: mpsc::Receiver<Action>) {
         let mut lines = Lines::default();
         let progress = self.board.provider(&self.key.0, &self.key.1);
-        let mut health = Health { failures: 0, not_before: Instant::now() };
+        let mut health = Health { failures: 0, last_success: None, not_before: Instant::now() };
         let (mut running, mut settling) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
             let retried = self.bus.retried.notified();
@@ -166,7 +186,7 @@ impl Delivering {
                 () = sleep => {}
                 () = self.hand.changed.notified() => {
                     // Its object, a Secret or the log changed: what failed may work now.
-                    health = Health { failures: 0, not_before: Instant::now() };
+                    health = Health { failures: 0, last_success: None, not_before: Instant::now() };
                     lines.wake(true);
                 }
                 () = retried => self.hand.behind.store(true, Ordering::Release),
@@ -250,7 +270,7 @@ impl Delivering {
                 if health.failures >= STREAK {
                     lines.wake(true);
                 }
-                health.failures = 0;
+                (health.failures, health.last_success) = (0, Some(Instant::now()));
                 lines.done(&a);
                 progress.iter().for_each(|p| p.succeeded());
                 let settled =
@@ -305,7 +325,8 @@ impl Delivering {
             let pause = backoff(PAUSE / 4, health.failures - DOWN, LONGEST_PROBE);
             health.not_before = health.not_before.max(now + pause);
         }
-        lines.delay(a, backoff(PAUSE, a.attempts.saturating_sub(1), LONGEST_PAUSE));
+        let own = lines.failed(a, health.last_success);
+        lines.delay(a, backoff(PAUSE, own, LONGEST_PAUSE));
     }
 
     /// What is not written is delivered again after a restart.
