@@ -651,7 +651,7 @@ fn no_secret_is_seen_of_any_provider() {
     let echo = Sink::answering(|s| {
         Some(("400 Bad Request".into(), format!("{} {:?} {}", s.target, s.headers, String::from_utf8_lossy(&s.body))))
     });
-    let server = Server::start(&["--without-engine"]);
+    let server = Server::start(&["--without-engine", "--log", "debug"]);
     let token = admin(&server);
     let hidden = |key: &str| format!("hidden-{key}-f00d");
     let kinds = provider_types();
@@ -695,6 +695,9 @@ fn no_secret_is_seen_of_any_provider() {
     seen.push_str(&server.cli(&["get", "events", "-n", "flux-system", "-o", "json"]).stdout);
     seen.push_str(&server.get("/api/v1/event-records/flux-system", &token).text());
     seen.push_str(&server.get("/metrics", &token).text());
+    let said = server.said();
+    assert!(said.contains("DEBUG"), "its log is as talkative as it can be");
+    seen.push_str(&said);
     assert!(seen.contains("*****"), "nothing was masked: nothing was there to mask");
     let found: Vec<&str> =
         seen.match_indices("f00d").map(|(at, _)| &seen[at.saturating_sub(80)..(at + 4)]).take(5).collect();

@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub struct Server {
@@ -21,6 +21,8 @@ pub struct Server {
     /// Variables of the next launch.
     pub environment: Vec<(String, String)>,
     panicked: Arc<AtomicBool>,
+    /// What it has logged since it was ready.
+    said: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -35,6 +37,7 @@ impl Server {
             dir,
             http: String::new(),
             panicked: Arc::default(),
+            said: Arc::default(),
             environment,
             arguments: arguments.iter().map(ToString::to_string).collect(),
         };
@@ -43,6 +46,8 @@ impl Server {
     }
 
     pub fn launch(&mut self) {
+        let own = self.arguments.iter().any(|a| a == "--log");
+        let log: &[&str] = if own { &[] } else { &["--log", "warn"] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_triggerfish"))
             .args([
                 "serve",
@@ -54,10 +59,9 @@ impl Server {
                 "127.0.0.1:0",
                 "--receiver-address",
                 "127.0.0.1:0",
-                "--log",
-                "warn",
-                "--data-dir",
             ])
+            .args(log)
+            .arg("--data-dir")
             .arg(self.data())
             .args(&self.arguments)
             .env_remove("KUBECONFIG")
@@ -67,25 +71,26 @@ impl Server {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut said = String::new();
+        let mut begun = String::new();
         for line in lines.by_ref() {
             let line = line.unwrap();
-            said.push_str(&line);
-            said.push('\n');
+            begun.push_str(&line);
+            begun.push('\n');
             if line.contains("data  ") {
                 break;
             }
         }
         // What it says later must not fill the pipe; it is shown when a test fails.
-        let panicked = self.panicked.clone();
+        let (panicked, said) = (self.panicked.clone(), self.said.clone());
         std::thread::spawn(move || {
             for l in lines.map_while(Result::ok) {
                 panicked.fetch_or(l.contains("panicked at"), Ordering::Relaxed);
+                said.lock().unwrap().push_str(&format!("{l}\n"));
                 eprintln!("server: {l}");
             }
         });
         self.http = std::fs::read_to_string(self.data().join("http-address"))
-            .unwrap_or_else(|_| panic!("the server did not start:\n{said}"))
+            .unwrap_or_else(|_| panic!("the server did not start:\n{begun}"))
             .trim()
             .to_owned();
         self.child = Some(child);
@@ -99,6 +104,9 @@ impl Server {
     }
     pub fn has_panicked(&self) -> bool {
         self.panicked.load(Ordering::Relaxed)
+    }
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
     }
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
