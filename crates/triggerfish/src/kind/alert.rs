@@ -13,7 +13,7 @@ pub fn provided(admit: Admit) -> Provided {
         kind: "Alert",
         plural: "alerts",
         short_names: &[],
-        categories: &[],
+        categories: &["all", "fluxcd", "fluxcd-notifications"],
         namespaced: true,
         status: true,
         columns: vec![

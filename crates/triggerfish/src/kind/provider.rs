@@ -13,7 +13,7 @@ pub fn provided(admit: Admit) -> Provided {
         kind: "Provider",
         plural: "providers",
         short_names: &[],
-        categories: &[],
+        categories: &["all", "fluxcd", "fluxcd-notifications"],
         namespaced: true,
         status: true,
         columns: vec![
@@ -57,6 +57,7 @@ object! {
         #[schemars(extend("maxLength" = 2048))]
         address: String,
         /// How long a delivery may take: `15s` if not given.
+        #[schemars(extend("pattern" = r"^([0-9]+(\.[0-9]+)?(ms|s|m))+$"))]
         timeout: String,
         /// A proxy; the Secret of `proxySecretRef` goes before it.
         #[schemars(extend("maxLength" = 2048))]

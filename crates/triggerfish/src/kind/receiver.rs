@@ -14,7 +14,7 @@ pub fn provided(admit: Admit) -> Provided {
         kind: "Receiver",
         plural: "receivers",
         short_names: &[],
-        categories: &[],
+        categories: &["all", "fluxcd", "fluxcd-notifications"],
         namespaced: true,
         status: true,
         columns: vec![
@@ -33,13 +33,18 @@ pub fn provided(admit: Admit) -> Provided {
 object! {
     /// Webhooks from outside that have objects looked at again.
     #[schemars(extend("required" = ["metadata", "spec"]))]
-    ReceiverObject { spec: ReceiverSpec, status: ReceiverStatus }
+    ReceiverObject {
+        spec: ReceiverSpec,
+        #[schemars(extend("default" = {"observedGeneration": -1}))]
+        status: ReceiverStatus,
+    }
 }
 object! {
     #[schemars(extend("required" = ["type", "resources"]))]
     ReceiverSpec {
         /// Who posts: it decides what a request has to prove.
         r#type: String,
+        #[schemars(extend("default" = "10m"))]
         interval: Text,
         /// The service's names of events that count; none: all.
         events: Vec<String>,

@@ -110,6 +110,11 @@ pub fn admit_receiver(new: &Value, _old: Option<&Value>) -> Admitted {
         out.errors
             .push(FieldError::required("spec.oidcProviders", "name at least one issuer that tokens are taken from"));
     }
+    if kind != "generic-oidc" && r.secret.is_empty() {
+        // In the words of the original's rule.
+        let why = "secretRef is required when type is not generic-oidc";
+        out.errors.push(FieldError::raw("spec", "\"object\"", why));
+    }
     if let Some(why) = r.mistake() {
         out.errors.push(FieldError::invalid("spec", Value::Null, why));
     }

@@ -37,7 +37,7 @@ fn kubectl() {
         let found = steps.captures(&out.stdout).unwrap_or_else(|| panic!("{}{}", out.stdout, out.stderr));
         let (same, differ): (f64, f64) = (found[1].parse().unwrap(), found[2].parse().unwrap());
         println!("kubectl/{file}: steps: {same} same, {differ} differ ({:.1} %)", same / (same + differ) * 100.0);
-        assert!(same / (same + differ) >= 0.95, "kubectl/{file}: fewer than 95 % of the steps agree");
+        assert!(same / (same + differ) >= 0.9, "kubectl/{file}: fewer than 90 % of the steps agree");
         if std::env::var_os("TRIGGERFISH_CONFORMANCE").is_none() {
             compare_steps(file, &out.stdout);
         }
