@@ -2,12 +2,13 @@
 
 use crate::event::Caller;
 use apiserver::{ApiServer, User};
+use base64::Engine;
 use http::Request;
 use http_body_util::BodyExt;
 use kube::Client;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 /// An answer that is no success: HTTP code, reason and sentence, as the API gave them.
@@ -56,6 +57,8 @@ pub struct Api {
 pub fn path(plural: &str, namespace: &str, name: &str) -> String {
     let root = match plural {
         "pods" | "secrets" | "serviceaccounts" | "events" | "configmaps" | "namespaces" => "/api/v1".to_owned(),
+        "providers" | "alerts" => format!("/apis/{}", crate::kind::FLUX_API_VERSION),
+        "receivers" => format!("/apis/{}/v1", crate::kind::FLUX_GROUP),
         _ => format!("/apis/{}", crate::kind::API_VERSION),
     };
     let mut out = root;
@@ -70,6 +73,13 @@ pub fn path(plural: &str, namespace: &str, name: &str) -> String {
         out.push_str(&encode(name));
     }
     out
+}
+
+/// What a Secret holds.
+pub fn secret_data(secret: &Value) -> BTreeMap<String, Vec<u8>> {
+    let engine = &base64::engine::general_purpose::STANDARD;
+    let decode = |v: &Value| engine.decode(v.as_str().unwrap_or("")).unwrap_or_default();
+    secret["data"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), decode(v))).collect()
 }
 
 /// What is escaped in a segment of a path: all but RFC 3986's unreserved characters.
@@ -215,6 +225,26 @@ impl Api {
             Some((plural.to_owned(), r["namespaced"] == true))
         });
         Ok(found)
+    }
+    /// Where the objects of a kind are; none if it is not served.
+    pub async fn collection(&self, api_version: &str, kind: &str, namespace: &str) -> Result<Option<String>, Refusal> {
+        let Some((plural, namespaced)) = self.served(api_version, kind).await? else { return Ok(None) };
+        let root = if api_version.contains('/') { "apis" } else { "api" };
+        let within = if namespaced { format!("/namespaces/{}", encode(namespace)) } else { String::new() };
+        Ok(Some(format!("/{root}/{api_version}{within}/{plural}")))
+    }
+    /// The labels of an object of any kind; the error says why they cannot be read.
+    pub async fn labels(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let collection = self.collection(api_version, kind, namespace).await.map_err(|e| e.message)?;
+        let collection = collection.ok_or_else(|| format!("{api_version} {kind} is not served"))?;
+        let found = self.get(&format!("{collection}/{}", encode(name))).await.map_err(|e| e.message)?;
+        Ok(serde_json::from_value(found["metadata"]["labels"].clone()).unwrap_or_default())
     }
     /// Replaces; the answer is the version that was written.
     pub async fn replace(&self, path: &str, o: &Value) -> Result<String, Refusal> {

@@ -48,10 +48,6 @@ impl Alerts {
         self.all.values()
     }
 
-    pub fn clear(&mut self) {
-        *self = Alerts::default();
-    }
-
     /// Those that name what a notice is about, in the order of their names.
     pub fn about(&self, n: &Notice) -> Vec<Arc<Alert>> {
         let mut keys: BTreeSet<&(String, String)> = BTreeSet::new();

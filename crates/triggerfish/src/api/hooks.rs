@@ -4,9 +4,8 @@ use super::answer::{Answer, respond};
 use super::intake::{empty, read};
 use crate::bus::Bus;
 use crate::event::{Caller, Event, Origin, sender_identity};
-use crate::kube_api::{Api, encode, path};
+use crate::kube_api::{Api, encode, path, secret_data};
 use crate::notices::{Hook, Hooks, RECEIVED};
-use base64::Engine;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use notify::receiver::{Incoming, Proved, Receiver, Resource};
@@ -98,9 +97,7 @@ impl Receivers {
         }
         let found = self.api.get(&path("secrets", &r.namespace, &r.secret)).await;
         let found = found.map_err(|e| format!("the secret {}/{} cannot be read: {e}", r.namespace, r.secret))?;
-        let decode =
-            |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
-        Ok(found["data"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), decode(v))).collect())
+        Ok(secret_data(&found))
     }
 
     /// Annotates what a receiver names; what fails does not keep the others from it.
@@ -122,11 +119,8 @@ impl Receivers {
         if self.own_namespace_only && x.namespace != r.namespace {
             return Err(format!("access denied to {}: cross-namespace references are not allowed", x.namespace));
         }
-        let served = self.api.served(&version, &x.kind).await.map_err(|e| e.message)?;
-        let (plural, namespaced) = served.ok_or_else(|| format!("{version} {} is not served", x.kind))?;
-        let root = if version.contains('/') { "apis" } else { "api" };
-        let within = if namespaced { format!("/namespaces/{}", encode(&x.namespace)) } else { String::new() };
-        let place = format!("/{root}/{version}{within}/{plural}");
+        let place = self.api.collection(&version, &x.kind, &x.namespace).await.map_err(|e| e.message)?;
+        let place = place.ok_or_else(|| format!("{version} {} is not served", x.kind))?;
         let found = if x.name == "*" {
             let labels = x.labels.as_ref().ok_or("matchLabels field not set when using wildcard '*' as name")?;
             let selector: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();

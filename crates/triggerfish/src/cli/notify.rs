@@ -2,13 +2,11 @@
 
 use super::connect::Connection;
 use super::{Output, columns, print};
-use crate::kind::FLUX_API_VERSION;
-use crate::kube_api::{Api, encode, path};
+use crate::kube_api::{Api, encode, path, secret_data};
 use ::notify::alert::{Step, Verdict, arrived, is_update, merged, without_token};
 use ::notify::http::Exchange;
 use ::notify::provider::{self, Call};
 use ::notify::{Alert, AlertRef, Http, Network, Notice, Provider, Secret, Setup};
-use base64::Engine;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -111,12 +109,6 @@ impl Notify {
     }
 }
 
-fn flux(plural: &str, namespace: &str, name: &str) -> String {
-    let within = if namespace.is_empty() { String::new() } else { format!("/namespaces/{}", encode(namespace)) };
-    let name = if name.is_empty() { String::new() } else { format!("/{}", encode(name)) };
-    format!("/apis/{FLUX_API_VERSION}{within}/{plural}{name}")
-}
-
 fn text<'a>(v: &'a Value, key: &str) -> &'a str {
     v[key].as_str().unwrap_or("")
 }
@@ -148,17 +140,14 @@ fn taken(file: &std::path::Path) -> Result<Notice, String> {
 
 /// A provider's object and what its Secrets hold.
 async fn provider_of(api: &Api, namespace: &str, name: &str) -> Result<(Value, BTreeMap<String, Secret>), String> {
-    let object = api.get(&flux("providers", namespace, name)).await.map_err(|e| e.message)?;
+    let object = api.get(&path("providers", namespace, name)).await.map_err(|e| e.message)?;
     let mut secrets = BTreeMap::new();
     for name in Provider::read(&object).secrets() {
         let found = match api.get(&path("secrets", namespace, name)).await {
             Err(e) if e.code == 404 => continue,
             other => other.map_err(|e| e.message)?,
         };
-        let decode =
-            |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
-        let data = found["data"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), decode(v))).collect();
-        secrets.insert(name.to_owned(), data);
+        secrets.insert(name.to_owned(), secret_data(&found));
     }
     Ok((object, secrets))
 }
@@ -263,7 +252,7 @@ impl Render {
     async fn run(self) -> Result<(), String> {
         let (api, namespace) = self.connection.kubernetes().await?;
         let n = taken(&self.event)?;
-        let object = api.get(&flux("alerts", &namespace, &self.alert)).await.map_err(|e| e.message)?;
+        let object = api.get(&path("alerts", &namespace, &self.alert)).await.map_err(|e| e.message)?;
         let alert = Alert::read(&object);
         let verdict = judge(&api, &alert, &n).await;
         println!(
@@ -297,8 +286,11 @@ fn takes(object: &Value, n: &Notice) -> Result<(), String> {
 
 /// What an alert makes of an event: the error is why it sends nothing.
 async fn judge(api: &Api, alert: &Alert, n: &Notice) -> Result<String, String> {
-    let labels =
-        if alert.sources.iter().any(|s| s.labels.is_some()) { labels(api, n).await } else { Err(String::new()) };
+    let o = &n.object;
+    let labels = match alert.sources.iter().any(|s| s.labels.is_some()) {
+        true => api.labels(&o.api_version, &o.kind, &o.namespace, &o.name).await,
+        false => Err(String::new()),
+    };
     match alert.verdict(n, || labels.as_ref().map_err(Clone::clone)) {
         Verdict::Passes { because, .. } => return Err(because),
         Verdict::Asks => {}
@@ -309,17 +301,6 @@ async fn judge(api: &Api, alert: &Alert, n: &Notice) -> Result<String, String> {
         Step::Hold(until) => Ok(format!("it holds this event, until {until} if nothing came before")),
         Step::Drop(why) => Err(format!("{why} (as if nothing came before)")),
     }
-}
-
-async fn labels(api: &Api, n: &Notice) -> Result<BTreeMap<String, String>, String> {
-    let o = &n.object;
-    let (plural, namespaced) =
-        api.served(&o.api_version, &o.kind).await.map_err(|e| e.message)?.ok_or("its kind is not served")?;
-    let root = if o.api_version.contains('/') { "apis" } else { "api" };
-    let within = if namespaced { format!("/namespaces/{}", encode(&o.namespace)) } else { String::new() };
-    let place = format!("/{root}/{}{within}/{plural}/{}", o.api_version, encode(&o.name));
-    let found = api.get(&place).await.map_err(|e| e.message)?;
-    Ok(serde_json::from_value(found["metadata"]["labels"].clone()).unwrap_or_default())
 }
 
 impl List {
@@ -381,7 +362,7 @@ impl Explain {
             }
         };
         let (api, _) = self.connection.kubernetes().await?;
-        let all = api.get(&flux("alerts", "", "")).await.map_err(|e| e.message)?;
+        let all = api.get(&path("alerts", "", "")).await.map_err(|e| e.message)?;
         println!("{} {}: {}", n.severity, n.path(), n.message.lines().next().unwrap_or(""));
         let all: Vec<Alert> = all["items"].as_array().into_iter().flatten().map(Alert::read).collect();
         if all.is_empty() {
@@ -393,7 +374,7 @@ impl Explain {
                 Ok(what) => {
                     println!("yes  {}: {what}", alert.path());
                     for t in alert.targets() {
-                        let found = api.get(&flux("providers", &alert.namespace, &t.provider)).await;
+                        let found = api.get(&path("providers", &alert.namespace, &t.provider)).await;
                         let found = found.map_err(|e| e.message).and_then(|o| takes(&o, &n));
                         println!(
                             "       {}: {}",

@@ -64,6 +64,13 @@ impl Progress {
         *self.last_error.lock().unwrap_or_else(|e| e.into_inner()) = Some(error);
     }
 
+    /// What a status is made of, to see without making one that nothing has changed.
+    pub fn snapshot(&self) -> [u64; 6] {
+        let counts = [&self.matched, &self.delivered, &self.failed, &self.waiting, &self.dead];
+        let [a, b, c, d, e] = counts.map(|n| n.load(Ordering::Relaxed));
+        [a, b, c, d, e, self.last_success.load(Ordering::Relaxed) as u64]
+    }
+
     /// What stands in the status beside the conditions.
     fn figures(&self, names: &[&str]) -> Value {
         let mut out = json!({});
@@ -162,11 +169,11 @@ impl Board {
     pub fn alert(&self, namespace: &str, name: &str) -> Arc<Progress> {
         Self::entry(&self.alerts, namespace, name)
     }
-    pub fn keep_provider(&self, namespace: &str, name: &str, status: &Value) {
-        Self::keep(&self.providers, namespace, name, status);
+    pub fn keep_provider(&self, namespace: &str, name: &str, status: &Value) -> Arc<Progress> {
+        Self::keep(&self.providers, namespace, name, status)
     }
-    pub fn keep_alert(&self, namespace: &str, name: &str, status: &Value) {
-        Self::keep(&self.alerts, namespace, name, status);
+    pub fn keep_alert(&self, namespace: &str, name: &str, status: &Value) -> Arc<Progress> {
+        Self::keep(&self.alerts, namespace, name, status)
     }
     pub fn forget_provider(&self, key: &Key) {
         self.providers.lock().unwrap_or_else(|e| e.into_inner()).remove(key);
@@ -186,8 +193,8 @@ impl Board {
     }
 
     /// Begins with what a status says, where nothing is known yet.
-    fn keep(of: &Mutex<BTreeMap<Key, Arc<Progress>>>, namespace: &str, name: &str, status: &Value) {
+    fn keep(of: &Mutex<BTreeMap<Key, Arc<Progress>>>, namespace: &str, name: &str, status: &Value) -> Arc<Progress> {
         let mut all = of.lock().unwrap_or_else(|e| e.into_inner());
-        all.entry((namespace.to_owned(), name.to_owned())).or_insert_with(|| Arc::new(Progress::of(status)));
+        all.entry((namespace.to_owned(), name.to_owned())).or_insert_with(|| Arc::new(Progress::of(status))).clone()
     }
 }

@@ -1,11 +1,11 @@
 //! Delivers for one provider: many at once but one after the other for each object, again and again until it is done or given up.
 
-use super::notices::{Hand, Key, Live, Teller};
+use super::alerts::{Hand, Live, Teller};
 use super::outbox::about_letter;
 use super::recorder::Recorder;
 use crate::bus::Bus;
 use crate::bus::ledger::{Action, State, Write};
-use crate::notices::{Board, Letter, given_up, owner};
+use crate::notices::{Board, Key, Letter, given_up, owner};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use notify::provider::{self, Call};

@@ -1,6 +1,7 @@
 //! The only room with loops and spawns: opens everything, wires it in river order, stops it cleanly.
 
 mod act;
+pub mod alerts;
 pub mod bindings;
 pub mod deliver;
 pub mod directory;
@@ -164,8 +165,8 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
 
     let live = Arc::new(bindings::Live::of_instance(&options.instance_id));
     let waiting = Arc::new(Waiting::default());
-    let alerts = Arc::new(notices::Live::new(clients.component("notification-controller")));
-    let teller = notices::Teller { bus: bus.clone(), live: alerts.clone() };
+    let live_alerts = Arc::new(alerts::Live::new(clients.component("notification-controller")));
+    let teller = alerts::Teller { bus: bus.clone(), live: live_alerts.clone() };
     let recorder = Arc::new(recorder::Recorder::start(clients.component("recorder"), teller.clone()));
     let dispatcher = Arc::new(Dispatcher {
         bus: bus.clone(),
@@ -206,7 +207,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
         clients: clients.clone(),
         bus: bus.clone(),
         recorder: gateways.recorder.clone(),
-        live: alerts,
+        live: live_alerts,
         board: told,
         network: network.clone(),
         own_namespace_only: options.notifications.own_namespace_only,

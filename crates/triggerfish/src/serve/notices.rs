@@ -1,27 +1,24 @@
 //! The controller of notifications: follows providers and alerts, starts what delivers, and writes into their status how it goes.
 
+use super::alerts::{Hand, Known, Live};
 use super::deliver::Delivering;
 use super::outbox::Outbox;
 use super::recorder::Recorder;
 use crate::bus::Bus;
-use crate::bus::ledger::{Action, State, Write};
+use crate::bus::ledger::{State, Write};
 use crate::follow::{Change, Target, follow};
-use crate::kind::{FLUX_API_VERSION, FLUX_GROUP, FLUX_VERSION};
+use crate::kind::{FLUX_GROUP, FLUX_VERSION};
 use crate::kube_api::{Api, Clients, path};
-use crate::notices::{Board, OWNERS, Progress, event, owner};
-use base64::Engine;
+use crate::notices::{Board, Key, OWNERS, Progress, owner};
 use futures_util::StreamExt;
-use notify::alert::Alerts;
-use notify::{Alert, Network, Notice, Provider, Secret, Setup};
+use notify::{Alert, Network, Provider, Setup};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify as Signal, mpsc};
 use tokio::task::JoinHandle;
-
-pub use crate::notices::Key;
 
 /// How often what changed reaches the status.
 const STATUS: Duration = Duration::from_millis(500);
@@ -29,145 +26,6 @@ const STATUS: Duration = Duration::from_millis(500);
 const STATUS_AT_ONCE: usize = 32;
 /// Deliveries on their way from the one who writes them to the one who makes them; more wait in the log.
 const HANDED_OVER: usize = 4096;
-/// How long those who read wait for what was just applied.
-const CATCH_UP: Duration = Duration::from_secs(2);
-const PROVIDERS: &str = "providers.notification.toolkit.fluxcd.io";
-const ALERTS: &str = "alerts.notification.toolkit.fluxcd.io";
-
-/// A provider as it is now.
-pub struct Known {
-    pub provider: Provider,
-    pub object: Value,
-}
-
-/// Where deliveries for a provider are handed over.
-#[derive(Clone)]
-pub struct Hand {
-    pub queue: mpsc::Sender<Action>,
-    /// Some were not handed over: they are in the log.
-    pub behind: Arc<AtomicBool>,
-    /// Its object or one of its Secrets changed, or something was left in the log for it.
-    pub changed: Arc<Signal>,
-}
-
-/// The newest providers and alerts, and what the Secrets of providers hold.
-pub struct Live {
-    pub alerts: RwLock<Alerts>,
-    providers: RwLock<HashMap<Key, Arc<Known>>>,
-    hands: RwLock<HashMap<Key, Hand>>,
-    secrets: Mutex<HashMap<Key, Secret>>,
-    /// The newest change of each kind that is known: providers, alerts.
-    seen: [AtomicU64; 2],
-    complete: [AtomicBool; 2],
-    moved: Signal,
-    api: Api,
-}
-
-impl Live {
-    pub fn new(api: Api) -> Self {
-        Live {
-            alerts: RwLock::default(),
-            providers: RwLock::default(),
-            hands: RwLock::default(),
-            secrets: Mutex::default(),
-            seen: Default::default(),
-            complete: Default::default(),
-            moved: Signal::new(),
-            api,
-        }
-    }
-
-    pub fn provider(&self, namespace: &str, name: &str) -> Option<Arc<Known>> {
-        let all = self.providers.read().unwrap_or_else(|e| e.into_inner());
-        all.get(&(namespace.to_owned(), name.to_owned())).cloned()
-    }
-
-    pub fn hand(&self, namespace: &str, name: &str) -> Option<Hand> {
-        let all = self.hands.read().unwrap_or_else(|e| e.into_inner());
-        all.get(&(namespace.to_owned(), name.to_owned())).cloned()
-    }
-
-    /// Whether any alert is about objects of a kind.
-    pub fn mentions(&self, kind: &str) -> bool {
-        self.alerts.read().unwrap_or_else(|e| e.into_inner()).mentions(kind)
-    }
-
-    /// Waits until what was written up to now is known: who applies an alert and then posts expects it to count.
-    pub async fn up_to_date(&self, clients: &Clients) {
-        let wanted = [PROVIDERS, ALERTS].map(|r| clients.server().last_change(r));
-        self.until(|| self.complete.iter().all(|c| c.load(Ordering::Acquire))).await;
-        let newest = || self.seen.iter().zip(wanted).all(|(seen, wanted)| seen.load(Ordering::Acquire) >= wanted);
-        if tokio::time::timeout(CATCH_UP, self.until(newest)).await.is_err() {
-            tracing::warn!("alerts are not up to date; going on with what is known");
-        }
-    }
-
-    async fn until(&self, holds: impl Fn() -> bool) {
-        loop {
-            let moved = self.moved.notified();
-            if holds() {
-                return;
-            }
-            moved.await;
-        }
-    }
-
-    /// What the Secrets of a provider hold now; those that are not there are left out.
-    pub async fn secrets(&self, p: &Provider) -> Result<BTreeMap<String, Secret>, String> {
-        let mut out = BTreeMap::new();
-        for name in p.secrets() {
-            let key = (p.namespace.clone(), name.to_owned());
-            let kept = self.secrets.lock().unwrap_or_else(|e| e.into_inner()).get(&key).cloned();
-            let secret = match kept {
-                Some(s) => s,
-                None => match self.api.get(&path("secrets", &p.namespace, name)).await {
-                    Ok(o) => {
-                        let secret = decoded(&o);
-                        self.secrets.lock().unwrap_or_else(|e| e.into_inner()).insert(key, secret.clone());
-                        secret
-                    }
-                    Err(e) if e.code == 404 => continue,
-                    Err(e) => return Err(format!("the secret {}/{name} cannot be read: {e}", p.namespace)),
-                },
-            };
-            out.insert(name.to_owned(), secret);
-        }
-        Ok(out)
-    }
-}
-
-/// Tells what happens here, like any controller: as notices, where alerts ask for them.
-#[derive(Clone)]
-pub struct Teller {
-    pub bus: Arc<Bus>,
-    pub live: Arc<Live>,
-}
-
-impl Teller {
-    /// Whether anybody asks for notices about objects of a kind. Waits until it is known.
-    pub async fn asked(&self, kind: &str) -> bool {
-        self.live.until(|| self.live.complete.iter().all(|c| c.load(Ordering::Acquire))).await;
-        self.live.mentions(kind)
-    }
-
-    /// Tells something once: it is on disk when this returns.
-    pub async fn tell(&self, n: &Notice, cause: &str) {
-        if !self.asked(&n.object.kind).await {
-            return;
-        }
-        while let Err(e) = self.bus.append(event(n, "/notifications/own"), Some(format!("own/{cause}"))).await {
-            tracing::warn!(?e, "cannot write a notice of our own; trying again");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
-}
-
-/// What a Secret holds.
-fn decoded(o: &Value) -> Secret {
-    let decode =
-        |v: &Value| base64::engine::general_purpose::STANDARD.decode(v.as_str().unwrap_or("")).unwrap_or_default();
-    o["data"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), decode(v))).collect()
-}
 
 pub struct Controller {
     pub clients: Arc<Clients>,
@@ -192,15 +50,24 @@ struct Shown {
     object: Value,
     ready: Result<(), (String, String)>,
     written: Value,
+    progress: Arc<Progress>,
+    /// The progress that `written` was made of.
+    seen: [u64; 6],
     /// Its readiness has to be looked at again.
     stale: bool,
 }
 
 impl Shown {
+    /// Whether its status may have changed.
+    fn moved(&self) -> bool {
+        self.stale || self.written.is_null() || self.seen != self.progress.snapshot()
+    }
+
     /// What has to be written of its status.
-    fn next(&mut self, plural: &'static str, key: &Key, progress: &Progress, names: &[&str]) -> Option<Put> {
+    fn next(&mut self, plural: &'static str, key: &Key, names: &[&str]) -> Option<Put> {
+        self.seen = self.progress.snapshot();
         let generation = self.object["metadata"]["generation"].as_i64().unwrap_or(0);
-        let status = progress.status(&self.ready, generation, names, &self.written);
+        let status = self.progress.status(&self.ready, generation, names, &self.written);
         if status == self.written {
             return None;
         }
@@ -271,7 +138,7 @@ impl Controller {
                 let o = lean(o);
                 let key = key(&o);
                 desk.fresh_providers.insert(key.clone());
-                self.board.keep_provider(&key.0, &key.1, &o["status"]);
+                let progress = self.board.keep_provider(&key.0, &key.1, &o["status"]);
                 let known = Arc::new(Known { provider: Provider::read(&o), object: o.clone() });
                 self.live.providers.write().unwrap_or_else(|e| e.into_inner()).insert(key.clone(), known);
                 let same = desk.providers.get(&key).is_some_and(|s| {
@@ -282,7 +149,7 @@ impl Controller {
                     // What alerts say of themselves depends on it.
                     desk.alerts.values_mut().for_each(|a| a.stale = true);
                 }
-                remember(&mut desk.providers, &key, o, same);
+                remember(&mut desk.providers, &key, o, same, progress);
                 self.advance(0, desk.providers.get(&key).map(|s| &s.object));
             }
             Change::Deleted(o) => {
@@ -370,14 +237,14 @@ impl Controller {
                 let o = lean(o);
                 let key = key(&o);
                 desk.fresh_alerts.insert(key.clone());
-                self.board.keep_alert(&key.0, &key.1, &o["status"]);
+                let progress = self.board.keep_alert(&key.0, &key.1, &o["status"]);
                 let same = desk.alerts.get(&key).is_some_and(|s| {
                     s.object["spec"] == o["spec"] && s.object["metadata"]["uid"] == o["metadata"]["uid"]
                 });
                 if !same {
                     self.live.alerts.write().unwrap_or_else(|e| e.into_inner()).insert(Alert::read(&o));
                 }
-                remember(&mut desk.alerts, &key, o, same);
+                remember(&mut desk.alerts, &key, o, same, progress);
                 self.advance(1, desk.alerts.get(&key).map(|s| &s.object));
             }
             Change::Deleted(o) => {
@@ -447,19 +314,17 @@ impl Controller {
             }
         }
         let mut puts = Vec::new();
-        for (key, shown) in &mut desk.providers {
+        for (key, shown) in desk.providers.iter_mut().filter(|(_, s)| s.moved()) {
             if std::mem::take(&mut shown.stale) {
                 shown.ready = self.usable(key).await;
             }
-            let progress = self.board.provider(&key.0, &key.1);
-            puts.extend(shown.next("providers", key, &progress, &["delivered", "failed", "waiting", "dead"]));
+            puts.extend(shown.next("providers", key, &["delivered", "failed", "waiting", "dead"]));
         }
-        for (key, shown) in &mut desk.alerts {
+        for (key, shown) in desk.alerts.iter_mut().filter(|(_, s)| s.moved()) {
             if std::mem::take(&mut shown.stale) {
                 shown.ready = self.sound(key);
             }
-            let progress = self.board.alert(&key.0, &key.1);
-            puts.extend(shown.next("alerts", key, &progress, &["matched", "delivered", "failed", "dead"]));
+            puts.extend(shown.next("alerts", key, &["matched", "delivered", "failed", "dead"]));
         }
         if puts.is_empty() {
             return;
@@ -470,7 +335,7 @@ impl Controller {
                 let (api, unwritten) = (&api, &unwritten);
                 async move {
                     let (plural, (namespace, name), status) = put;
-                    let place = format!("/apis/{FLUX_API_VERSION}/namespaces/{namespace}/{plural}/{name}/status");
+                    let place = format!("{}/status", path(plural, &namespace, &name));
                     if let Err(e) = api.merge_blindly(&place, &json!({ "status": status })).await
                         && e.code != 404
                     {
@@ -530,12 +395,13 @@ fn lean(mut o: Value) -> Value {
     o
 }
 
-fn remember(all: &mut HashMap<Key, Shown>, key: &Key, o: Value, same: bool) {
+fn remember(all: &mut HashMap<Key, Shown>, key: &Key, o: Value, same: bool, progress: Arc<Progress>) {
     match all.get_mut(key).filter(|_| same) {
         Some(shown) => shown.object = o,
         None => {
             let written = o["status"].clone();
-            all.insert(key.clone(), Shown { object: o, ready: Ok(()), written, stale: true });
+            let seen = progress.snapshot();
+            all.insert(key.clone(), Shown { object: o, ready: Ok(()), written, progress, seen, stale: true });
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Reads notices from the log and writes a letter for each provider that an alert sends them to; cursor, letters and what alerts
 //! remember are one commit.
 
-use super::notices::Live;
+use super::alerts::Live;
 use super::recorder::Recorder;
 use crate::bus::ledger::{Action, Write};
 use crate::bus::{Bus, Record};
 use crate::kind::FLUX_API_VERSION;
-use crate::kube_api::{Clients, encode};
+use crate::kube_api::Clients;
 use crate::notices::{Board, Letter, letters, of_event};
 use jiff::Timestamp;
 use notify::alert::{Step, Target, Verdict, is_update, merged};
@@ -139,10 +139,15 @@ impl Outbox {
             return draft;
         }
         self.live.up_to_date(&self.clients).await;
+        let api = self.clients.component("notification-controller");
         for (seq, id, n) in notices {
             let asked = self.live.alerts.read().unwrap_or_else(|e| e.into_inner()).about(&n);
             let wants_labels = asked.iter().any(|a| a.sources.iter().any(|s| s.labels.is_some()));
-            let labels = if wants_labels { Some(self.labels(&n).await) } else { None };
+            let o = &n.object;
+            let labels = match wants_labels {
+                true => Some(api.labels(&o.api_version, &o.kind, &o.namespace, &o.name).await),
+                false => None,
+            };
             let seen = Seen { seq, id, notice: n, labels, now };
             for alert in asked {
                 if let Err(because) = self.one(&mut draft, memories, &alert, &seen) {
@@ -304,19 +309,6 @@ impl Outbox {
             }
         }
         out
-    }
-
-    /// The labels of the object that a notice is about.
-    async fn labels(&self, n: &Notice) -> Result<BTreeMap<String, String>, String> {
-        let api = self.clients.component("notification-controller");
-        let o = &n.object;
-        let served = api.served(&o.api_version, &o.kind).await.map_err(|e| e.message)?;
-        let (plural, namespaced) = served.ok_or_else(|| format!("{} {} is not served", o.api_version, o.kind))?;
-        let root = if o.api_version.contains('/') { "apis" } else { "api" };
-        let within = if namespaced { format!("/namespaces/{}", encode(&o.namespace)) } else { String::new() };
-        let place = format!("/{root}/{}{within}/{plural}/{}", o.api_version, encode(&o.name));
-        let found = api.get(&place).await.map_err(|e| e.message)?;
-        Ok(serde_json::from_value(found["metadata"]["labels"].clone()).unwrap_or_default())
     }
 }
 

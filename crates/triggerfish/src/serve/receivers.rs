@@ -2,9 +2,8 @@
 
 use crate::follow::{Change, Target, follow};
 use crate::kind::FLUX_GROUP;
-use crate::kube_api::{Api, path};
+use crate::kube_api::{self, Api, secret_data};
 use crate::notices::{Hook, Hooks, condition};
-use base64::Engine;
 use notify::receiver::{Receiver, webhook_path};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -92,7 +91,7 @@ async fn place(api: &Api, hooks: &Hooks, known: &mut HashMap<Key, Known>, o: Val
     let mut status = json!({"observedGeneration": generation, "webhookPath": if path.is_empty() { Value::Null } else { json!(path) }});
     let reason = if closed.is_none() { "Succeeded" } else { reason };
     status["conditions"] = json!([condition(&o["status"], "Ready", closed.is_none(), reason, &message, generation)]);
-    let place = format!("/apis/{FLUX_GROUP}/v1/namespaces/{}/receivers/{}/status", r.namespace, r.name);
+    let place = format!("{}/status", kube_api::path("receivers", &r.namespace, &r.name));
     let key = key(&o);
     known.insert(key, Known { object: o, path: path.clone(), secret: r.secret.clone() });
     if !path.is_empty() {
@@ -109,11 +108,9 @@ async fn token(api: &Api, r: &Receiver) -> Result<Vec<u8>, String> {
         return Ok(Vec::new());
     }
     let place = format!("{}/{}", r.namespace, r.secret);
-    let found = api.get(&path("secrets", &r.namespace, &r.secret)).await;
+    let found = api.get(&kube_api::path("secrets", &r.namespace, &r.secret)).await;
     let found = found.map_err(|e| format!("unable to read token from secret '{place}' error: {}", e.message))?;
-    let encoded = found["data"]["token"].as_str();
-    let encoded = encoded.ok_or_else(|| format!("invalid {place:?} secret data: required field 'token'"))?;
-    Ok(base64::engine::general_purpose::STANDARD.decode(encoded).unwrap_or_default())
+    secret_data(&found).remove("token").ok_or_else(|| format!("invalid {place:?} secret data: required field 'token'"))
 }
 
 fn key(o: &Value) -> Key {

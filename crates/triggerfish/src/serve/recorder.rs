@@ -1,7 +1,7 @@
 //! Kubernetes Events about what goes wrong, so that `kubectl describe` tells it; the same about objects of ours is a notice, for
 //! alerts that ask for it.
 
-use super::notices::Teller;
+use super::alerts::Teller;
 use crate::kind::{FLUX_API_VERSION, GROUP};
 use crate::kube_api::{Api, Refusal, path};
 use crate::notices::complaint;

@@ -1,6 +1,6 @@
 //! The workflow controller: plans each workflow when it or one of its Pods changes, or when its time has come.
 
-use super::notices::Teller;
+use super::alerts::Teller;
 use crate::follow::{Change, Target, follow};
 use crate::kube_api::{Api, Clients, path};
 use crate::notices;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod custom;
+mod deliveries;
 mod gateways;
 mod notifications;
 mod outward;
@@ -242,11 +243,7 @@ list dta | kubectl apply -f - 2>&1 || true
 
 #[test]
 fn the_python_sdk_of_seed_002_works_with_strict_typing() {
-    let python = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/sdk/bin/python");
-    if !python.exists() {
-        println!("skipped: the SDK is not installed; scripts/get-sdk does it");
-        return;
-    }
+    let Some(python) = support::peers::sdk("python") else { return };
     let server = Server::start(&[]);
     let token = admin(&server);
     server.apply(HELLO);

@@ -4,9 +4,9 @@
 use crate::admin;
 use crate::gateways::{gateway, node, payloads, send};
 use crate::support::peers::{self, free_port};
+use crate::support::vendor::Vendor;
 use crate::support::{Output, Server, eventually, within};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -185,7 +185,7 @@ fn mqtt_5_tells_properties_and_a_session_outlives_a_crash() {
 
 /// A program in the Python of `scripts/get-sdk`, for a stand-in of AWS' S3 and SQS.
 fn python(port: u16, text: &str) -> Output {
-    let mut c = Command::new(sdk().join("bin/python"));
+    let mut c = Command::new(peers::sdk("python").unwrap());
     let head = format!(
         "import boto3, json\nat = dict(endpoint_url='http://127.0.0.1:{port}', region_name='eu-central-1', aws_access_key_id='key', aws_secret_access_key='secret')\ns3, sqs = boto3.client('s3', **at), boto3.client('sqs', **at)\n"
     );
@@ -193,15 +193,11 @@ fn python(port: u16, text: &str) -> Output {
     Output::of(c)
 }
 
-fn sdk() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/sdk")
-}
-
 const STORE: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: store, namespace: argo}\nstringData: {access: key, secret: secret}\n";
 
 #[test]
 fn a_bucket_without_notifications_is_polled_and_a_queue_is_read() {
-    let Some(store) = peers::moto(&sdk()) else { return };
+    let Some(store) = peers::moto() else { return };
     let port = store.port;
     let made = python(
         port,
@@ -386,7 +382,7 @@ fn a_gibibyte_and_senders_that_take_their_time_hold_up_nobody() {
 fn certificates_that_nobody_vouches_for_are_told_of() {
     let server = Server::start(&["--without-engine"]);
     admin(&server);
-    let vendor = crate::notifications::Vendor::start(server.dir.path(), None);
+    let Some(vendor) = Vendor::start(server.dir.path(), None) else { return };
     let port = vendor.server;
     let ca = std::fs::read_to_string(server.dir.path().join("ca.crt")).unwrap();
     let of = |name: &str, value: &str| {

@@ -3,6 +3,7 @@
 
 pub mod peers;
 pub mod sink;
+pub mod vendor;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -286,6 +287,16 @@ pub fn within<T>(patience: Duration, what: &str, mut f: impl FnMut() -> Option<T
         assert!(Instant::now() < deadline, "did not happen in time: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Whether a program is there; says so if it is not.
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|d| d.join(program).is_file());
+    if !found {
+        println!("skipped: no {program}");
+    }
+    found
 }
 
 /// A kubectl to test with: `KUBECTL`, the one that `scripts/get-kubectl` made, or the one on the path.

@@ -5,7 +5,7 @@ use super::eventually;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -143,13 +143,19 @@ pub fn minio() -> Option<Peer> {
     })
 }
 
-/// A stand-in for AWS' S3 and SQS, from the Python environment of `scripts/get-sdk`; what it holds ends with it.
-pub fn moto(sdk: &Path) -> Option<Peer> {
-    let program = sdk.join("bin/moto_server");
-    if !program.is_file() {
-        println!("moto: skipped, scripts/get-sdk has not installed it");
+/// A program of the Python environment that `scripts/get-sdk` makes.
+pub fn sdk(program: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/sdk");
+    if !folder.join("complete").is_file() {
+        println!("{program}: skipped, scripts/get-sdk has not installed it");
         return None;
     }
+    Some(folder.canonicalize().unwrap().join("bin").join(program))
+}
+
+/// A stand-in for AWS' S3 and SQS; what it holds ends with it.
+pub fn moto() -> Option<Peer> {
+    let program = sdk("moto_server")?;
     Peer::start("sh", "dash", move |_, port| {
         let mut c = Command::new(&program);
         c.args(["-H", "127.0.0.1", "-p", &port.to_string()]);

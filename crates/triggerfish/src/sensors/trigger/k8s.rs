@@ -143,15 +143,12 @@ impl Place {
         if version.is_empty() || kind.is_empty() {
             return Err(Failure::never("the object has no apiVersion or no kind"));
         }
-        let served = f.api.served(version, kind).await.map_err(refused)?;
-        let Some((plural, namespaced)) = served else {
-            // It may be defined later.
-            return Err(Failure::again(format!("no {kind} of {version} is served")));
-        };
-        let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
         let namespace = o["metadata"]["namespace"].as_str().filter(|n| !n.is_empty()).unwrap_or(&f.sensor.namespace);
-        let inside = if namespaced { format!("/namespaces/{}", encode(namespace)) } else { String::new() };
-        Ok(Place { collection: format!("{root}{inside}/{plural}"), plural })
+        let served = f.api.collection(version, kind, namespace).await.map_err(refused)?;
+        // It may be defined later.
+        let collection = served.ok_or_else(|| Failure::again(format!("no {kind} of {version} is served")))?;
+        let plural = collection.rsplit('/').next().unwrap_or("").to_owned();
+        Ok(Place { collection, plural })
     }
 }
 
