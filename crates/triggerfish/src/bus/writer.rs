@@ -272,8 +272,9 @@ impl Writer {
             .unwrap_or(newest);
         let by_size = o.keep_bytes.map_or(Ok(0), |keep| too_large(&tx, keep))?;
         let wanted = by_count.max(by_age).max(by_size);
-        // What the slowest watcher has not had stays, unless it was said to go; what was not dispatched stays in any case.
-        let held: &str = if o.drop_unread { "WHERE name = 'dispatch'" } else { "" };
+        // What the slowest watcher has not had stays, unless it was said to go; what bindings and alerts
+        // have not had stays in any case.
+        let held: &str = if o.drop_unread { "WHERE name IN ('dispatch', 'notify')" } else { "" };
         let cursor: i64 =
             tx.query_row(&format!("SELECT coalesce(min(seq), 0) FROM cursors {held}"), [], |r| r.get(0))?;
         let up_to = wanted.min(cursor);

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The name of its place in the log.
 pub const CURSOR: &str = "notify";
@@ -70,7 +70,7 @@ impl Outbox {
             _ => self.bus.accepted(),
         };
         self.live.up_to_date(&self.clients).await;
-        let mut kept = None;
+        let mut kept: Option<(u64, Instant)> = None;
         let mut memories = self.recall();
         loop {
             let arrived = self.bus.arrived.notified();
@@ -87,12 +87,14 @@ impl Outbox {
             let mut draft = self.drafted(&batch, &mut memories, now).await;
             self.fall_due(&mut draft, &mut memories, end, now);
             memorize(&mut draft, &mut memories);
-            if !draft.lines.is_empty() || !draft.letters.is_empty() || kept.is_none() {
+            // Also where nobody asks for anything the log may go on, but not with a commit for each event.
+            let behind = kept.is_none_or(|(seq, at)| seq != end && at.elapsed() >= IDLE);
+            if !draft.lines.is_empty() || !draft.letters.is_empty() || behind {
                 if !self.send(draft, end).await {
                     memories = self.recall();
                     continue;
                 }
-                kept = Some(end);
+                kept = Some((end, Instant::now()));
             }
             after = end;
             if batch.is_empty() {
@@ -100,11 +102,7 @@ impl Outbox {
                 let wait = next.map(|t| Duration::try_from(t.duration_since(Timestamp::now())).unwrap_or_default());
                 tokio::select! {
                     () = arrived => {}
-                    () = tokio::time::sleep(wait.unwrap_or(IDLE).min(IDLE)) => {
-                        if kept != Some(after) && self.bus.watch(CURSOR, Some(after)).await.is_ok() {
-                            kept = Some(after);
-                        }
-                    }
+                    () = tokio::time::sleep(wait.unwrap_or(IDLE).min(IDLE)) => {}
                 }
             }
         }

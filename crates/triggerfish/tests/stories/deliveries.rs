@@ -263,3 +263,19 @@ fn no_secret_is_seen_of_any_provider() {
         seen.match_indices("f00d").map(|(at, _)| &seen[at.saturating_sub(80)..(at + 4)]).take(5).collect();
     assert!(found.is_empty(), "{found:#?}");
 }
+
+#[test]
+fn alerts_let_the_log_go_on_also_while_others_post_without_a_pause() {
+    let server = Server::start(&["--without-engine"]);
+    let token = admin(&server);
+    let bus = rusqlite::Connection::open(server.data().join("bus.db")).unwrap();
+    let place = || bus.query_row("SELECT seq FROM cursors WHERE name = 'notify'", [], |r| r.get::<_, i64>(0)).ok();
+    let mut posted = 0;
+    // Events that are no notices, with no moment in which nothing comes.
+    within(Duration::from_secs(30), "the place of alerts moves", || {
+        assert_eq!(server.post("/api/v1/events/argo/", &token, &[], r#"{"a": 1}"#).status, 200);
+        posted += 1;
+        place().filter(|seq| *seq > 10)
+    });
+    assert!(posted > 10);
+}
