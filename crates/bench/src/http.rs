@@ -30,6 +30,11 @@ impl Connection {
     /// Posts a body; the status and the answer's head.
     pub fn post(&mut self, body: &str) -> io::Result<(u16, String)> {
         let request = format!("{}{}\r\n\r\n{body}", self.head, body.len());
+        self.exchange(&request)
+    }
+
+    /// Sends a request that is written out; the status and the answer's head.
+    pub fn exchange(&mut self, request: &str) -> io::Result<(u16, String)> {
         self.stream.write_all(request.as_bytes())?;
         let mut got = 0;
         loop {

@@ -236,7 +236,8 @@ pub fn chaos(events: usize) {
     }
     endpoint.away.store(false, Ordering::Relaxed);
     let patience = Instant::now();
-    while endpoint.distinct() < accepted && patience.elapsed() < Duration::from_secs(180) {
+    // Longer than the longest pause of a delivery.
+    while endpoint.distinct() < events && patience.elapsed() < Duration::from_secs(420) {
         std::thread::sleep(Duration::from_millis(200));
     }
     let taken = endpoint.taken.lock().expect("no panic");
@@ -244,9 +245,12 @@ pub fn chaos(events: usize) {
     println!(
         "{accepted} accepted, {kills} kills, {again} posts again, {} requests: {} lost, {doubled} twice, {:.0} s until all had arrived",
         endpoint.count.load(Ordering::Relaxed),
-        accepted.saturating_sub(taken.len()),
+        events - taken.len().min(events),
         patience.elapsed().as_secs_f64()
     );
+    if taken.len() < events {
+        println!("{}", server.cli(&["notify", "list", "--state", "waiting", "-n", "flux-system"]));
+    }
     server.kill();
     let _ = std::fs::remove_dir_all(dir);
 }

@@ -308,6 +308,11 @@ impl Http {
             if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) || place.is_empty() {
                 return Ok(answer);
             }
+            if answer.status == 303 && r.method != Method::HEAD {
+                // It has what was sent, and says elsewhere what became of it (RFC 9110, section 15.4.4).
+                r = Request { method: Method::GET, body: Vec::new(), ..r };
+                r.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            }
             let whole = matches!(answer.status, 307 | 308) || matches!(r.method, Method::GET | Method::HEAD);
             if !whole {
                 // A client that follows asks the other place for a page, and nothing is delivered.

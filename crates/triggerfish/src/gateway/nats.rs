@@ -16,8 +16,9 @@ use std::time::Duration;
 
 pub const KIND: Kind = Kind { name: "nats", read, example: "url: nats://127.0.0.1:4222\nsubject: foo\n" };
 
-/// How long a message of a stream may wait for its acknowledgement before it is delivered again.
-const ACK_WAIT: Duration = Duration::from_secs(60);
+/// How long a message of a stream may wait for its acknowledgement before it is delivered again: as long does one wait that was
+/// on its way to a server that died. What comes again because the disk took longer is recognised by its place in the stream.
+const ACK_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
