@@ -257,7 +257,8 @@ fn data(raw: &[u8], content_type: &str) -> Result<(Option<Box<RawValue>>, String
 const AT_ONCE: usize = 256;
 
 /// Stores what a stream brings, many at once and in its order, and acknowledges each when it is on disk.
-/// Ends with the stream, or with its first error.
+/// Ends with the stream, or with its first error. A position is remembered when all up to it is on disk: one that has to be
+/// stored again may come after the next.
 pub async fn pump<M, S, A>(
     out: &Outlet,
     mut stream: S,
@@ -269,24 +270,37 @@ where
     A: Future<Output = Result<(), Failure>>,
 {
     let mut going = FuturesOrdered::new();
+    let mut reached: Option<String> = None;
     loop {
         tokio::select! {
             biased;
-            Some(stored) = going.next(), if !going.is_empty() => acknowledge(stored).await?,
+            Some((stored, position)) = going.next(), if !going.is_empty() => {
+                acknowledge(stored).await?;
+                reached = Option::or(position, reached);
+                if going.is_empty() && let Some(position) = reached.take() {
+                    out.keep_position(position).await?;
+                }
+            }
             // A full pipeline takes nothing: what waits, waits at the broker.
             item = stream.next(), if going.len() < AT_ONCE => {
                 let Some(message) = item else { break };
                 let message = message?;
-                let emission = read(&message);
+                let mut emission = read(&message);
+                // On its way to the disk it takes along how far those before it have come.
+                let position = std::mem::replace(&mut emission.position, reached.take());
                 going.push_back(async move {
                     out.emit_patiently(emission).await;
-                    message
+                    (message, position)
                 });
             }
         }
     }
-    while let Some(stored) = going.next().await {
+    while let Some((stored, position)) = going.next().await {
         acknowledge(stored).await?;
+        reached = position.or(reached);
     }
-    Ok(())
+    match reached {
+        Some(position) => out.keep_position(position).await,
+        None => Ok(()),
+    }
 }

@@ -106,16 +106,21 @@ impl Source for Resource {
             let mut seen = Seen::from(out.position()?);
             let changes = follow::changes(&out.api, &target).filter_map(move |c| {
                 let told = match c {
-                    Ok(Change::Complete) => {
-                        out.running();
+                    Ok(Change::Restart) => {
+                        seen.listing = Some(Listing::default());
                         None
                     }
-                    Ok(change) => seen.look(change).map(Ok),
+                    Ok(Change::Complete) => {
+                        out.running();
+                        seen.listed().map(Ok)
+                    }
+                    Ok(Change::Applied(o)) => seen.look(o, false, |what, o| self.fits(what, o)).map(Ok),
+                    Ok(Change::Deleted(o)) => seen.look(o, true, |what, o| self.fits(what, o)).map(Ok),
                     Err(e) => Some(Err(Failure::lost("cannot watch", e))),
                 };
-                std::future::ready(told.filter(|t| t.as_ref().map_or(true, |(what, o)| self.fits(*what, o))))
+                std::future::ready(told)
             });
-            pump(out, Box::pin(changes), |(what, o)| emission(*what, o), |_| async { Ok(()) }).await
+            pump(out, Box::pin(changes), emission, |_| async { Ok(()) }).await
         })
     }
 }
@@ -163,36 +168,56 @@ impl Resource {
     }
 }
 
+/// A change that is told.
+struct Told {
+    what: What,
+    object: Value,
+    /// Whether every change up to its version is told with it.
+    whole: bool,
+}
+
 /// What was told already, so that a watch that starts again tells nothing twice.
 struct Seen {
-    /// Versions up to this one were told by an earlier life, the last of them at this time.
+    /// Versions up to this one were told; by an earlier life, the last of them at this time.
     version: u64,
     until: Option<Timestamp>,
     known: HashSet<String>,
+    /// While the objects that there are come.
+    listing: Option<Listing>,
+}
+
+/// Objects that there are come in no order.
+#[derive(Default)]
+struct Listing {
+    highest: u64,
+    /// The newest of those that are told; it waits for the others.
+    newest: Option<Told>,
 }
 
 impl Seen {
     /// From a position: `VERSION TIME`.
     fn from(position: Option<String>) -> Self {
         let (version, until) = position.as_deref().and_then(|p| p.split_once(' ')).unwrap_or(("0", ""));
-        Self { version: version.parse().unwrap_or(0), until: until.parse().ok(), known: HashSet::new() }
+        let (version, until) = (version.parse().unwrap_or(0), until.parse().ok());
+        Self { version, until, known: HashSet::new(), listing: None }
     }
 
-    /// What a change tells that is new.
-    fn look(&mut self, change: Change) -> Option<(What, Value)> {
-        let (o, deleted) = match change {
-            Change::Applied(o) => (o, false),
-            Change::Deleted(o) => (o, true),
-            Change::Restart | Change::Complete => return None,
-        };
-        let uid = o["metadata"]["uid"].as_str().unwrap_or("").to_owned();
+    /// All that there is was named.
+    fn listed(&mut self) -> Option<Told> {
+        let Listing { highest, newest } = self.listing.take()?;
+        self.version = self.version.max(highest);
+        newest.map(|t| Told { whole: true, ..t })
+    }
+
+    /// What is to be told now that an object changed.
+    fn look(&mut self, object: Value, deleted: bool, fits: impl Fn(What, &Value) -> bool) -> Option<Told> {
+        let uid = object["metadata"]["uid"].as_str().unwrap_or("").to_owned();
         let was_known = if deleted { self.known.remove(&uid) } else { !self.known.insert(uid) };
-        let version = version(&o);
+        let version = version(&object);
         if version <= self.version {
             return None;
         }
-        self.version = version;
-        let created: Option<Timestamp> = o["metadata"]["creationTimestamp"].as_str().and_then(|t| t.parse().ok());
+        let created: Option<Timestamp> = object["metadata"]["creationTimestamp"].as_str().and_then(|t| t.parse().ok());
         // One that this life sees first may be older than what the last one told.
         let older = created.zip(self.until).is_some_and(|(c, u)| c < u);
         let what = match (deleted, was_known || older) {
@@ -200,7 +225,17 @@ impl Seen {
             (false, true) => What::Modified,
             (false, false) => What::Added,
         };
-        Some((what, o))
+        let told = fits(what, &object).then_some(Told { what, object, whole: self.listing.is_none() });
+        let Some(listing) = &mut self.listing else {
+            self.version = version;
+            return told;
+        };
+        listing.highest = listing.highest.max(version);
+        let told = told?;
+        match &listing.newest {
+            Some(n) if self::version(&n.object) > version => Some(told),
+            _ => listing.newest.replace(told),
+        }
     }
 }
 
@@ -208,15 +243,14 @@ fn version(o: &Value) -> u64 {
     o["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse().ok()).unwrap_or(0)
 }
 
-fn emission(what: What, o: &Value) -> Emission {
-    let text = |k: &str| o["metadata"][k].as_str().unwrap_or("").to_owned();
-    let now = Timestamp::now();
+fn emission(t: &Told) -> Emission {
+    let text = |k: &str| t.object["metadata"][k].as_str().unwrap_or("").to_owned();
     Emission {
-        data: o.to_string().into_bytes(),
+        data: t.object.to_string().into_bytes(),
         content_type: "application/json".into(),
         identity: Some(format!("{} {}", text("uid"), text("resourceVersion"))),
-        position: Some(format!("{} {now}", version(o))),
-        metadata: BTreeMap::from([("type".to_owned(), vec![what.name().to_owned()])]),
+        position: t.whole.then(|| format!("{} {}", version(&t.object), Timestamp::now())),
+        metadata: BTreeMap::from([("type".to_owned(), vec![t.what.name().to_owned()])]),
         ..Emission::default()
     }
 }

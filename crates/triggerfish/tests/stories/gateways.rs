@@ -225,7 +225,19 @@ fn objects_of_the_api_are_events_and_a_restart_tells_none_twice() {
     // The snippet of the document; its group was lost there, so every group is searched.
     let workflows = "namespace: argo\ngroup: \"\"\nversion: \"v1alpha1\"\nkind: \"Workflow\"\nfilter:\n  prefix: scripts-bash\n  labels:\n    team: one\n";
     let maps = "namespace: argo\nversion: v1\nkind: ConfigMap\nfilter: {prefix: watched}\ntype: [MODIFIED, DELETED]\n";
-    gateway(&server, "objects", &[("resource.fooConfig", workflows), ("resource.maps", maps)]);
+    // What is there before the gateway is new to it, in whatever order it is listed.
+    let there = "namespace: argo\nversion: v1\nkind: ConfigMap\nfilter: {prefix: there-}\n";
+    for name in ["there-z", "there-m", "there-a", "first"] {
+        server.apply(&format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: argo}}\n"));
+    }
+    let entries = [("resource.fooConfig", workflows), ("resource.maps", maps), ("resource.there", there)];
+    gateway(&server, "objects", &entries);
+    let mut there: Vec<String> = payloads(&server, &token, "resource.there", 3)
+        .iter()
+        .map(|o| o["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    there.sort();
+    assert_eq!(there, ["there-a", "there-m", "there-z"]);
     node(&server, "objects", "resource.fooConfig", "Running");
     node(&server, "objects", "resource.maps", "Running");
     let make = |name: &str, team: &str| {
@@ -255,6 +267,7 @@ fn objects_of_the_api_are_events_and_a_restart_tells_none_twice() {
         .collect();
     assert_eq!(kinds, ["DELETED", "MODIFIED"]);
     assert_eq!(payloads(&server, &token, "resource.fooConfig", 1).len(), 1);
+    assert_eq!(payloads(&server, &token, "resource.there", 3).len(), 3);
 }
 
 #[test]
