@@ -52,7 +52,7 @@ fn notifications(port: u16, place: &Place, messages: usize) -> Outcome<f64> {
     stream.write_all(signed(port, "GET", &format!("/{NAME}"), query)?.as_bytes())?;
     let mut lines = BufReader::new(stream).split(b'\n');
     // The first sign of life: it listens.
-    while !lines.next().ok_or("it ended")??.starts_with(b" ") {}
+    while !lines.next().ok_or("it ended")??.starts_with(b"{\"Records\"") {}
     let begun = Instant::now();
     std::thread::scope(|s| {
         s.spawn(|| flood(place, messages));

@@ -79,8 +79,10 @@ impl Live {
     /// Waits until what was written up to now is known: who applies an alert and then posts expects it to count.
     pub async fn up_to_date(&self, clients: &Clients) {
         let wanted = [PROVIDERS, ALERTS].map(|r| clients.server().last_change(r));
-        self.until(|| self.complete.iter().all(|c| c.load(Ordering::Acquire))).await;
-        let newest = || self.seen.iter().zip(wanted).all(|(seen, wanted)| seen.load(Ordering::Acquire) >= wanted);
+        let complete = || self.complete.iter().all(|c| c.load(Ordering::Acquire));
+        self.until(complete).await;
+        let newest =
+            || complete() && self.seen.iter().zip(wanted).all(|(seen, wanted)| seen.load(Ordering::Acquire) >= wanted);
         if tokio::time::timeout(CATCH_UP, self.until(newest)).await.is_err() {
             tracing::warn!("alerts are not up to date; going on with what is known");
         }

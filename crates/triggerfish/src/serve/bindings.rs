@@ -17,7 +17,7 @@ pub const RESOURCE: &str = "workfloweventbindings.argoproj.io";
 pub struct Live {
     set: ArcSwap<Bindings>,
     seen: AtomicU64,
-    /// Everything that was stored before the start is known: before that, no event may be dispatched.
+    /// Everything that was stored before the watch began is known: before that, no event may be dispatched.
     complete: AtomicBool,
     changed: Notify,
 }
@@ -52,7 +52,7 @@ impl Live {
         let deadline = tokio::time::Instant::now() + CATCH_UP;
         loop {
             let changed = self.changed.notified();
-            if self.seen.load(Ordering::Acquire) >= version {
+            if self.complete.load(Ordering::Acquire) && self.seen.load(Ordering::Acquire) >= version {
                 break;
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
@@ -74,7 +74,11 @@ pub async fn run(clients: Arc<Clients>, live: Arc<Live>) {
         let mut version = 0;
         let complete = matches!(change, Change::Complete);
         match change {
-            Change::Restart => fresh.clear(),
+            Change::Restart => {
+                // They are named in no order: until all are, the newest may be known before one that it came after.
+                live.complete.store(false, Ordering::Release);
+                fresh.clear();
+            }
             Change::Applied(o) => {
                 version = version_of(&o);
                 match Binding::read(&o) {

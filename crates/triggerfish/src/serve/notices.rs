@@ -133,7 +133,11 @@ impl Controller {
 
     async fn provider(&self, desk: &mut Desk, change: Change) {
         match change {
-            Change::Restart => desk.fresh_providers.clear(),
+            Change::Restart => {
+                // They are named in no order: until all are, the newest may be known before one that it came after.
+                self.live.complete[0].store(false, Ordering::Release);
+                desk.fresh_providers.clear();
+            }
             Change::Applied(o) => {
                 let o = lean(o);
                 let key = key(&o);
@@ -232,7 +236,11 @@ impl Controller {
 
     async fn alert(&self, desk: &mut Desk, change: Change) {
         match change {
-            Change::Restart => desk.fresh_alerts.clear(),
+            Change::Restart => {
+                // They are named in no order: until all are, the newest may be known before one that it came after.
+                self.live.complete[1].store(false, Ordering::Release);
+                desk.fresh_alerts.clear();
+            }
             Change::Applied(o) => {
                 let o = lean(o);
                 let key = key(&o);
