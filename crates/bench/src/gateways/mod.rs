@@ -308,7 +308,7 @@ fn timer() -> Vec<f64> {
     let fraction = || jiff::Timestamp::now().subsec_nanosecond();
     let one = |_| {
         let rest = Duration::from_nanos(1_000_000_000 - fraction() as u64);
-        runtime.block_on(tokio::time::sleep(rest));
+        runtime.block_on(async { tokio::time::sleep(rest).await });
         f64::from(fraction()) / 1e9
     };
     (0..10).map(one).collect()
