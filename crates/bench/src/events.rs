@@ -3,8 +3,6 @@
 use crate::http::Connection;
 use crate::server::{NO_WORK, Server, cpu_of, program, scratch};
 use crate::{floor, micros, percentile};
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -50,15 +48,9 @@ fn print(r: &Row) {
 }
 
 fn echo(connections: usize, time: Duration) -> Row {
-    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
-        .arg("echo")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the floor starts");
-    let mut address = String::new();
-    BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut address).expect("it says its port");
+    let (mut child, address) = floor::start_echo();
     let before = cpu_of(child.id());
-    let (count, elapsed, times) = load(address.trim(), "", connections, time, "m");
+    let (count, elapsed, times) = load(&address, "", connections, time, "m");
     let cpu = (cpu_of(child.id()) - before) / count as f64;
     let _ = child.kill();
     let _ = child.wait();

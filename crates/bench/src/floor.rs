@@ -1,9 +1,9 @@
 //! Floors: what the machine gives without us.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A router that answers without disk, on a port that it prints.
@@ -15,6 +15,18 @@ pub fn echo() {
         println!("{}", listener.local_addr().expect("it is bound"));
         axum::serve(listener, router).await.expect("it serves");
     });
+}
+
+/// That router in a process of its own, and its address.
+pub fn start_echo() -> (Child, String) {
+    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+        .arg("echo")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the floor starts");
+    let mut address = String::new();
+    BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut address).expect("it says its port");
+    (child, address.trim().to_owned())
 }
 
 /// Appends with fdatasync, one writer: syncs per second.

@@ -2,6 +2,7 @@
 
 use super::NAME;
 use super::publish::{Outcome, Place, Publisher, amqp, api, cluster, flood, jetstream, mqtt, signed};
+use crate::floor;
 use crate::server::{Server, scratch};
 use futures_util::StreamExt;
 use lapin::options::*;
@@ -10,7 +11,6 @@ use rumqttc::{Event, Packet, QoS};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::pin::pin;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 use triggerfish::follow::{Change, Target, changes};
 
@@ -18,7 +18,7 @@ use triggerfish::follow::{Change, Target, changes};
 pub fn bare(place: &Place, messages: usize) -> f64 {
     let seconds = match place.source {
         "webhook" => posts(place, messages),
-        "s3" => notifications(place.port, place, messages).expect("notifications"),
+        "s3" => notifications(place, messages).expect("notifications"),
         "resource" => objects(place, messages),
         _ => backlog(place, messages),
     };
@@ -27,14 +27,8 @@ pub fn bare(place: &Place, messages: usize) -> f64 {
 
 /// A server that answers and keeps nothing.
 fn posts(place: &Place, messages: usize) -> f64 {
-    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
-        .arg("echo")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the floor starts");
-    let mut address = String::new();
-    BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut address).expect("it says its port");
-    let port = address.trim().rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port");
+    let (mut child, address) = floor::start_echo();
+    let port = address.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port");
     let begun = Instant::now();
     flood(&Place { port, ..place.clone() }, messages);
     let seconds = begun.elapsed().as_secs_f64();
@@ -44,7 +38,8 @@ fn posts(place: &Place, messages: usize) -> f64 {
 }
 
 /// The store's notifications, read line by line while objects are put.
-fn notifications(port: u16, place: &Place, messages: usize) -> Outcome<f64> {
+fn notifications(place: &Place, messages: usize) -> Outcome<f64> {
+    let port = place.port;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(Publisher::connect(place))?;
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;

@@ -180,8 +180,10 @@ impl Kafka {
         // A partition that is new since then is read from its beginning; at first what comes from now on counts.
         let end = if known { End::Oldest } else { End::Newest };
         from.extend(fetch::offsets(cluster, &topic, name, &missing, end).await?);
-        // Remembered at once: what comes while this is away is not missed.
-        out.keep_position(json!(from).to_string()).await?;
+        if !missing.is_empty() {
+            // Remembered at once: what comes while this is away is not missed.
+            out.keep_position(json!(from).to_string()).await?;
+        }
         let messages = fetch::messages(cluster, &topic, name, from.clone()).await?;
         out.running();
         let mut places = from;
